@@ -1,0 +1,1 @@
+//! Jumeau: clinical decision support from patient digital twins.
