@@ -1,0 +1,35 @@
+//! The seam between the protocol and the medicine.
+
+use futures_util::future::BoxFuture;
+
+use super::{card::Response, discovery::Service, feedback::Feedback, request::HookCall};
+
+/// Why a call got no cards. The HTTP layer turns this into a status and an OperationOutcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// Data that the service cannot do without are neither in prefetch nor to be had: 412.
+    #[error("{0}")]
+    MissingData(String),
+    /// The request contradicts itself (a Patient that is not the one in context): 412 as well, without advice.
+    #[error("{0}")]
+    Contradiction(String),
+    /// The request is malformed in a way only seen while handling it: 400.
+    #[error("{0}")]
+    BadRequest(String),
+    /// Ours: 500, with nothing told but an id to look for in the log.
+    #[error("internal error")]
+    Internal,
+    /// Too much to do: 503 with Retry-After.
+    #[error("overloaded")]
+    Busy,
+}
+
+/// Gives advice. Implemented by the application, called by the HTTP layer.
+pub trait Advisor: Send + Sync {
+    /// The services on offer, in a stable order.
+    fn services(&self) -> &[Service];
+    /// Answers one hook call before `call.deadline`.
+    fn advise(&self, call: HookCall) -> BoxFuture<'_, Result<Response, CallError>>;
+    /// Stores feedback durably, then returns.
+    fn feedback(&self, service_id: &str, entries: Vec<Feedback>) -> BoxFuture<'_, Result<(), CallError>>;
+}

@@ -1,0 +1,1 @@
+//! Reading JSON strictly: duplicate names are an error.
