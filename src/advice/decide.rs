@@ -1,0 +1,255 @@
+//! Scores, ranks and chooses among simulated plans.
+
+use std::cmp::Ordering;
+
+use crate::model::twin_file::{AdviceRules, Goal, Harm};
+
+use super::plan::{Kind, Plan, same};
+
+/// Median and 90 % interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interval {
+    /// 5th percentile.
+    pub p05: f64,
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+}
+
+impl Interval {
+    /// Of a sample, by linear interpolation between order statistics. Not-a-number when the sample is empty.
+    #[must_use]
+    pub fn of(sample: &[f64]) -> Self {
+        let mut sorted = sample.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let at = |p: f64| -> f64 {
+            let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+            #[expect(clippy::cast_precision_loss, reason = "samples are far smaller than 2^52")]
+            let position = p * last as f64;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and last")]
+            let below = position.floor() as usize;
+            let low = sorted.get(below).copied().unwrap_or(f64::NAN);
+            let high = sorted.get(below + 1).copied().unwrap_or(low);
+            low + (high - low) * position.fract()
+        };
+        Self { p05: at(0.05), p50: at(0.5), p95: at(0.95) }
+    }
+}
+
+/// How a plan would do, over the draws of the posterior.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Simulated {
+    /// The plan.
+    pub plan: Plan,
+    /// The goal's measure, one value a draw.
+    pub goal: Vec<f64>,
+    /// The harm's measure, one value a draw.
+    pub harm: Vec<f64>,
+    /// Peak at steady state.
+    pub peak: Interval,
+    /// Trough at steady state.
+    pub trough: Interval,
+}
+
+/// A plan with its chances.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// The plan.
+    pub plan: Plan,
+    /// The goal's measure.
+    pub goal: Interval,
+    /// Peak at steady state.
+    pub peak: Interval,
+    /// Trough at steady state.
+    pub trough: Interval,
+    /// Chance that the goal's measure lies in range.
+    pub chance_goal: f64,
+    /// Chance that it lies below the range.
+    pub chance_low: f64,
+    /// Chance of harm.
+    pub chance_harm: f64,
+    /// Chance of goal minus weight times chance of harm.
+    pub score: f64,
+    /// Whether the median exceeds what the twin blocks.
+    pub blocked: bool,
+}
+
+/// What is advised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// The present plan is on target: no card.
+    OnTarget,
+    /// A better plan is recommended: index into the options.
+    Recommend(usize),
+    /// Nothing beats the present plan by the margin, though it is not on target.
+    NoClearAdvantage,
+    /// No plan of the grid can be suggested.
+    NothingSuitable,
+}
+
+/// All plans, best first, and what to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Advice {
+    /// Best first; the present plan and the course without treatment among them.
+    pub options: Vec<Evaluated>,
+    /// Where the present plan is.
+    pub keep: Option<usize>,
+    /// What to do.
+    pub decision: Decision,
+}
+
+impl Advice {
+    /// The alternatives to show, best first: the recommended one and up to `n` in all, the present plan not among them.
+    #[must_use]
+    pub fn alternatives(&self, n: usize) -> Vec<usize> {
+        self.options
+            .iter()
+            .enumerate()
+            .filter(|(_, o)| o.plan.kind == Kind::Change && !o.blocked)
+            .map(|(i, _)| i)
+            .take(n)
+            .collect()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "numbers of draws are far smaller than 2^52")]
+fn share(sample: &[f64], test: impl Fn(f64) -> bool) -> f64 {
+    if sample.is_empty() {
+        return 0.0;
+    }
+    sample.iter().filter(|v| test(**v)).count() as f64 / sample.len() as f64
+}
+
+/// Chances and score of a simulated plan.
+#[must_use]
+pub fn evaluate(simulated: &Simulated, goal: &Goal, harm: &Harm) -> Evaluated {
+    let [low, high] = goal.within;
+    let interval = Interval::of(&simulated.goal);
+    let chance_goal = share(&simulated.goal, |v| (low..=high).contains(&v));
+    let chance_harm = share(&simulated.harm, |v| v > harm.above);
+    Evaluated {
+        plan: simulated.plan.clone(),
+        goal: interval,
+        peak: simulated.peak,
+        trough: simulated.trough,
+        chance_goal,
+        chance_low: share(&simulated.goal, |v| v < low),
+        chance_harm,
+        score: chance_goal - harm.weight * chance_harm,
+        blocked: Interval::of(&simulated.harm).p50 > harm.blocked_above,
+    }
+}
+
+/// Ranks plans and decides. Equal scores (to a percentage point) go to the plan that changes less: same interval as the
+/// present one, then the order in which the twin prefers intervals (`every`), then the smaller daily dose.
+#[must_use]
+pub fn decide(mut options: Vec<Evaluated>, every: &[f64], goal: &Goal, rules: &AdviceRules) -> Advice {
+    let present = options.iter().find(|o| o.plan.kind == Kind::Keep).and_then(|o| o.plan.regimen);
+    // The present plan stands in the list once, as itself.
+    if let Some(present) = present {
+        options.retain(|o| o.plan.kind != Kind::Change || o.plan.loading.is_some() || !o.plan.regimen.is_some_and(|r| same(&r, &present)));
+    }
+    let preference = |o: &Evaluated| -> usize {
+        let Some(regimen) = o.plan.regimen else { return usize::MAX };
+        if present.is_some_and(|p| (p.interval_hours - regimen.interval_hours).abs() < 1e-6) {
+            return 0;
+        }
+        1 + every.iter().position(|e| (e - regimen.interval_hours).abs() < 1e-6).unwrap_or(every.len())
+    };
+    let points = |o: &Evaluated| (o.score * 100.0).round();
+    let rank = |a: &Evaluated, b: &Evaluated| -> Ordering {
+        a.blocked
+            .cmp(&b.blocked)
+            .then(points(b).total_cmp(&points(a)))
+            .then(preference(a).cmp(&preference(b)))
+            .then(a.plan.daily_dose().total_cmp(&b.plan.daily_dose()))
+            .then((a.plan.loading.unwrap_or(0.0)).total_cmp(&b.plan.loading.unwrap_or(0.0)))
+    };
+    options.sort_by(rank);
+    let keep = options.iter().position(|o| o.plan.kind == Kind::Keep);
+    let best = options.iter().position(|o| o.plan.kind == Kind::Change && !o.blocked);
+    let decision = match (keep.and_then(|k| options.get(k)), best.and_then(|b| options.get(b).map(|o| (b, o)))) {
+        (Some(present), _) if on_target(present, goal, rules) => Decision::OnTarget,
+        (_, None) => Decision::NothingSuitable,
+        (None, Some((index, _))) => Decision::Recommend(index),
+        (Some(present), Some((index, option))) if option.score >= present.score + rules.margin => Decision::Recommend(index),
+        (Some(_), Some(_)) => Decision::NoClearAdvantage,
+    };
+    Advice { options, keep, decision }
+}
+
+fn on_target(present: &Evaluated, goal: &Goal, rules: &AdviceRules) -> bool {
+    let [low, high] = goal.within;
+    (low..=high).contains(&present.goal.p50)
+        && present.chance_goal >= rules.quiet.goal
+        && present.chance_harm <= rules.quiet.harm
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use crate::{model::twin_file::TwinFile, patient::facts::Regimen};
+
+    fn file() -> TwinFile {
+        TwinFile::parse("twin.toml", include_str!("../../models/vancomycin/twin.toml")).unwrap()
+    }
+
+    /// A plan in a patient of one clearance, uncertain by 10 %.
+    fn plan(kind: Kind, amount: f64, interval_hours: f64, clearance: f64) -> Evaluated {
+        let regimen = Regimen { amount, interval_hours, duration_hours: 1.0 };
+        let plan = Plan { kind, loading: None, regimen: Some(regimen) };
+        let goal: Vec<f64> =
+            (0..=100).map(|i| plan.daily_dose() / (clearance * (0.8 + 0.004 * f64::from(i)))).collect();
+        let flat = Interval { p05: 1.0, p50: 1.0, p95: 1.0 };
+        let file = file();
+        evaluate(&Simulated { plan, harm: goal.clone(), goal, peak: flat, trough: flat }, &file.goal, &file.harm)
+    }
+
+    fn run(options: Vec<Evaluated>) -> Advice {
+        let file = file();
+        decide(options, &file.treatment.every, &file.goal, &file.advice)
+    }
+
+    #[test]
+    fn a_plan_on_target_needs_no_card() {
+        let advice = run(vec![plan(Kind::Keep, 1000.0, 12.0, 4.0), plan(Kind::Change, 1250.0, 12.0, 4.0)]);
+        assert_eq!(advice.decision, Decision::OnTarget);
+    }
+
+    #[test]
+    fn a_high_exposure_is_lowered_at_the_same_interval() {
+        let advice = run(vec![
+            plan(Kind::Keep, 1500.0, 12.0, 4.0),
+            plan(Kind::Change, 2000.0, 24.0, 4.0),
+            plan(Kind::Change, 1000.0, 12.0, 4.0),
+            plan(Kind::Change, 500.0, 12.0, 4.0),
+        ]);
+        let Decision::Recommend(best) = advice.decision else { unreachable!("{:?}", advice.decision) };
+        let best = &advice.options[best];
+        assert!(same(&best.plan.regimen.unwrap(), &Regimen { amount: 1000.0, interval_hours: 12.0, duration_hours: 1.0 }));
+        assert!(advice.keep.is_some());
+    }
+
+    #[test]
+    fn what_is_blocked_is_never_best() {
+        let advice = run(vec![plan(Kind::Change, 2000.0, 12.0, 4.0)]);
+        assert_eq!(advice.decision, Decision::NothingSuitable);
+        assert!(advice.alternatives(3).is_empty());
+    }
+
+    #[test]
+    fn chances_follow_from_the_draws() {
+        let e = plan(Kind::Change, 1250.0, 12.0, 4.0);
+        let exact = (0..=100).filter(|i| (400.0..=600.0).contains(&(2500.0 / (4.0 * (0.8 + 0.004 * f64::from(*i)))))).count();
+        assert!((e.chance_goal - exact as f64 / 101.0).abs() < 1e-12);
+        assert!(e.chance_goal + e.chance_low + e.chance_harm <= 1.0 + 1e-12);
+    }
+
+    #[test]
+    fn percentiles_of_a_known_sample() {
+        let sample: Vec<f64> = (0..=100).rev().map(f64::from).collect();
+        assert_eq!(Interval::of(&sample), Interval { p05: 5.0, p50: 50.0, p95: 95.0 });
+    }
+}

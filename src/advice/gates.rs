@@ -1,0 +1,149 @@
+//! When nothing may be advised. Each refusal says what is wrong and what would help.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    model::twin_file::TwinFile,
+    patient::{
+        facts::{Bound, Facts, Measurement, Sex},
+        needs::UseAs,
+    },
+    wording::Phrase,
+};
+
+/// Why no dose is advised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Stable name of the reason, for logs and tests.
+    pub reason: &'static str,
+    /// What is wrong.
+    pub what: Phrase,
+    /// What would help.
+    pub help: Phrase,
+    /// Whether the record itself is in doubt (a level that cannot be right): shown as a warning.
+    pub warning: bool,
+    /// Whether a new level would help: offered as an order.
+    pub order_level: bool,
+}
+
+impl Refusal {
+    /// A refusal by a message of the catalogue; `refuse-REASON` says what, `help-REASON` what would help.
+    #[must_use]
+    pub fn new<const N: usize>(
+        reason: &'static str,
+        what: &'static str,
+        help: &'static str,
+        args: [(&'static str, String); N],
+    ) -> Self {
+        let help = Phrase::message(help, args.clone());
+        Self { reason, what: Phrase::message(what, args), help, warning: false, order_level: false }
+    }
+}
+
+/// The values that the models are given.
+pub type Inputs = BTreeMap<String, f64>;
+
+/// The newest value of a covariate that is still fresh.
+#[must_use]
+pub fn covariate<'a>(file: &TwinFile, facts: &'a Facts, name: &str, now: Timestamp) -> Option<&'a Measurement> {
+    let spec = file.needs.measured.iter().find(|m| m.name == name)?;
+    let newest = facts.measured.get(name)?.iter().rev().find(|m| m.bound == Bound::Exact)?;
+    spec.within.is_none_or(|within| now.duration_since(newest.time) <= within).then_some(newest)
+}
+
+/// Completed years of age on the day of `now`.
+#[must_use]
+pub fn age_years(facts: &Facts, now: Timestamp, zone: &TimeZone) -> Option<f64> {
+    let born = facts.person.birth_date?;
+    let today = now.to_zoned(zone.clone()).date();
+    let had_birthday = (today.month(), today.day()) >= (born.month(), born.day());
+    let years = i32::from(today.year()) - i32::from(born.year()) - i32::from(!had_birthday);
+    (years >= 0).then(|| f64::from(years))
+}
+
+/// Checks facts against the twin's rules, and gathers the inputs of the models.
+///
+/// # Errors
+/// The first [`Refusal`] that applies, in the order: flags, missing data, limits, stability.
+pub fn inputs(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone, language: &str) -> Result<Inputs, Refusal> {
+    if let Some(rule) = file.refuse.iter().find(|r| facts.flags.contains_key(&r.flag)) {
+        return Err(Refusal {
+            reason: "flag",
+            what: Phrase::Text(rule.say.clone()),
+            help: Phrase::Text(rule.help.clone()),
+            warning: false,
+            order_level: false,
+        });
+    }
+    let mut inputs = Inputs::new();
+    let Some(age) = age_years(facts, now, zone) else {
+        return Err(Refusal::new("age-missing", "refuse-age-missing", "help-age-missing", []));
+    };
+    inputs.insert(file.age_input.clone(), age);
+    let female = match facts.person.sex {
+        Sex::Female => 1.0,
+        Sex::Male => 0.0,
+        Sex::Unknown => return Err(Refusal::new("sex-missing", "refuse-sex-missing", "help-sex-missing", [])),
+    };
+    inputs.insert(file.female_input.clone(), female);
+    for spec in file.needs.measured.iter().filter(|m| m.use_as == UseAs::Covariate) {
+        let Some(named) = file.named.get(&spec.name) else { continue };
+        match covariate(file, facts, &spec.name, now) {
+            Some(m) => {
+                inputs.insert(spec.name.clone(), m.value);
+            }
+            None if named.optional => {}
+            None => {
+                let title = named.title.get(language).to_owned();
+                let hours = spec.within.map_or(0, |w| w.as_hours());
+                let stale = facts.measured.get(&spec.name).is_some_and(|m| !m.is_empty());
+                return Err(if stale {
+                    let args = [("item", title), ("hours", hours.to_string())];
+                    Refusal::new("covariate-stale", "refuse-stale", "help-missing", args)
+                } else {
+                    Refusal::new("covariate-missing", "refuse-missing", "help-missing", [("item", title)])
+                });
+            }
+        }
+    }
+    for flag in &file.needs.flags {
+        inputs.insert(flag.name.clone(), f64::from(u8::from(facts.flags.contains_key(&flag.name))));
+    }
+    for limit in &file.applies {
+        let Some(value) = inputs.get(&limit.input) else { continue };
+        let [low, high] = limit.range;
+        if !(low..=high).contains(value) {
+            let title = if limit.input == file.age_input {
+                if language == "fr" { "âge" } else { "age" }.to_owned()
+            } else {
+                file.named.get(&limit.input).map_or_else(|| limit.input.clone(), |n| n.title.get(language).to_owned())
+            };
+            let show = |v: f64| crate::wording::number(v, crate::wording::Language::from_tag(language));
+            let args = [("item", title), ("value", show(*value)), ("low", show(low)), ("high", show(high))];
+            return Err(Refusal::new("outside-population", "refuse-outside", "help-outside", args));
+        }
+    }
+    for rule in &file.unstable {
+        let Some(series) = facts.measured.get(&rule.input) else { continue };
+        let recent: Vec<f64> = series
+            .iter()
+            .filter(|m| m.bound == Bound::Exact && now.duration_since(m.time) <= rule.within)
+            .map(|m| m.value)
+            .collect();
+        let moved = recent.iter().enumerate().any(|(i, earlier)| {
+            recent.iter().skip(i + 1).any(|later| (later - earlier).abs() > rule.change * earlier)
+        });
+        if moved {
+            return Err(Refusal {
+                reason: "unstable",
+                what: Phrase::Text(rule.say.clone()),
+                help: Phrase::Text(rule.help.clone()),
+                warning: false,
+                order_level: true,
+            });
+        }
+    }
+    Ok(inputs)
+}

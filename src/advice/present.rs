@@ -1,0 +1,142 @@
+//! The plan that is in force, or that is being drafted: what every alternative is compared with.
+
+use jiff::Timestamp;
+
+use crate::{
+    model::twin_file::Treatment,
+    patient::facts::{Facts, Order, Regimen},
+};
+
+use super::plan::infusion_hours;
+
+/// The present plan and how it is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Present {
+    /// Dose, interval and infusion.
+    pub regimen: Regimen,
+    /// How it is known.
+    pub known_from: KnownFrom,
+}
+
+/// How the present plan is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownFrom {
+    /// From the draft order in the clinician's hands.
+    Draft,
+    /// From an active order of the record.
+    Order,
+    /// Read off the doses that were given; said on the card.
+    Doses,
+}
+
+/// Whether the patient is on this treatment: an active order, or a dose within the twin's `recent`.
+#[must_use]
+pub fn on_treatment(facts: &Facts, treatment: &Treatment, now: Timestamp) -> bool {
+    facts.orders.iter().any(|o| !o.draft && o.active)
+        || facts.given.last().is_some_and(|g| !g.assumed_from_order && now.duration_since(g.time) <= treatment.recent)
+}
+
+/// The plan in force: an active order with a clear regimen, else what the last doses show.
+#[must_use]
+pub fn present(facts: &Facts, treatment: &Treatment, now: Timestamp) -> Option<Present> {
+    let order = facts
+        .orders
+        .iter()
+        .filter(|o| !o.draft && o.active)
+        .filter_map(|o| o.regimen.map(|r| (o.start, r)))
+        .max_by(|a, b| a.0.cmp(&b.0));
+    if let Some((_, regimen)) = order {
+        return Some(Present { regimen: complete(regimen, treatment), known_from: KnownFrom::Order });
+    }
+    from_doses(facts, treatment, now).map(|regimen| Present { regimen, known_from: KnownFrom::Doses })
+}
+
+/// The regimen of a draft order, when it is clear.
+#[must_use]
+pub fn drafted(order: &Order, treatment: &Treatment) -> Option<Present> {
+    let regimen = complete(order.regimen?, treatment);
+    Some(Present { regimen, known_from: KnownFrom::Draft })
+}
+
+/// An order that gives no length of infusion is taken to be infused as the twin's file says.
+fn complete(regimen: Regimen, treatment: &Treatment) -> Regimen {
+    if regimen.duration_hours > 0.0 {
+        regimen
+    } else {
+        Regimen { duration_hours: infusion_hours(treatment, regimen.amount), ..regimen }
+    }
+}
+
+/// Last amount, at the interval of the grid nearest to the median spacing of the last doses; nothing when treatment
+/// seems to have ended.
+fn from_doses(facts: &Facts, treatment: &Treatment, now: Timestamp) -> Option<Regimen> {
+    let last = facts.given.last()?;
+    let mut gaps: Vec<f64> = facts
+        .given
+        .iter()
+        .rev()
+        .zip(facts.given.iter().rev().skip(1))
+        .take(4)
+        .map(|(later, earlier)| later.time.duration_since(earlier.time).as_secs_f64() / 3600.0)
+        .collect();
+    gaps.sort_by(f64::total_cmp);
+    let median = *gaps.get(gaps.len() / 2)?;
+    let interval_hours =
+        treatment.every.iter().copied().min_by(|a, b| (a / median).ln().abs().total_cmp(&(b / median).ln().abs()))?;
+    let since = now.duration_since(last.time).as_secs_f64() / 3600.0;
+    (since <= 2.0 * interval_hours).then(|| Regimen {
+        amount: last.amount,
+        interval_hours,
+        duration_hours: infusion_hours(treatment, last.amount),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
+    use jiff::{SignedDuration, ToSpan};
+
+    use super::*;
+    use crate::{
+        model::twin_file::TwinFile,
+        patient::facts::{Given, Person, Sex, Source},
+    };
+
+    fn facts(times: &[i64], now: Timestamp) -> Facts {
+        let source = Source { reference: "MedicationAdministration/1".into(), version: None };
+        Facts {
+            person: Person { id: "p".into(), birth_date: None, sex: Sex::Male, deceased: false, source: source.clone() },
+            measured: BTreeMap::new(),
+            flags: BTreeMap::new(),
+            given: times
+                .iter()
+                .map(|hours_ago| Given {
+                    time: now - hours_ago.hours(),
+                    amount: 1000.0,
+                    duration_hours: 1.0,
+                    duration_assumed: false,
+                    assumed_from_order: false,
+                    source: source.clone(),
+                })
+                .collect(),
+            orders: Vec::new(),
+            ignored: Vec::new(),
+            assumed: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_regimen_is_read_off_the_doses() {
+        let treatment =
+            TwinFile::parse("twin.toml", include_str!("../../models/vancomycin/twin.toml")).unwrap().treatment;
+        let now: Timestamp = "2026-01-15T12:00:00Z".parse().unwrap();
+        let present = present(&facts(&[40, 27, 16, 4], now), &treatment, now).unwrap();
+        assert_eq!(present.known_from, KnownFrom::Doses);
+        assert!((present.regimen.interval_hours - 12.0).abs() < 1e-9);
+        let long_ago = now + SignedDuration::from_hours(60);
+        assert!(super::present(&facts(&[40, 27, 16, 4], now), &treatment, long_ago).is_none());
+        assert!(super::present(&facts(&[4], now), &treatment, now).is_none());
+    }
+}

@@ -1,0 +1,185 @@
+//! All twins of a folder: each sub-folder with a `twin.toml` is one.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use include_dir::{Dir, include_dir};
+use sha2::{Digest, Sha256};
+
+use super::{
+    model_file::{Model, ModelError},
+    twin_file::{Status, TwinFile, TwinFileError},
+};
+
+/// The twins that are compiled in, used when no folder is configured.
+static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/models");
+
+/// One twin: the clinician's file and the models that vote.
+#[derive(Debug)]
+pub struct Definition {
+    /// The clinician's file.
+    pub file: TwinFile,
+    /// The models, in the order of the file.
+    pub models: Vec<Arc<Model>>,
+    /// SHA-256 of all its files, hex; a twin fitted with other files is not reused.
+    pub sha256: String,
+}
+
+/// The twins on offer, by id.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// In order of id.
+    pub twins: Vec<Arc<Definition>>,
+}
+
+/// What is wrong with a twin's folder.
+#[derive(Debug)]
+pub enum CatalogError {
+    /// A file cannot be read.
+    Unreadable {
+        /// Path.
+        file: String,
+        /// Reason given by the system.
+        reason: String,
+    },
+    /// The clinician's file is wrong.
+    Twin(TwinFileError),
+    /// A model file is wrong.
+    Model(ModelError),
+    /// The files contradict each other.
+    Mismatch {
+        /// Path of the clinician's file.
+        file: String,
+        /// What was found and what was meant.
+        message: String,
+    },
+}
+
+impl fmt::Display for CatalogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { file, reason } => write!(f, "{file}: cannot be read: {reason}"),
+            Self::Twin(e) => write!(f, "{e}"),
+            Self::Model(e) => write!(f, "{e}"),
+            Self::Mismatch { file, message } => write!(f, "{file}: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for CatalogError {}
+
+/// The text of a file of a twin's folder, from disk or built in.
+type Reader<'a> = dyn Fn(&str) -> Result<String, CatalogError> + 'a;
+
+impl Definition {
+    /// Reads the twin in `folder`.
+    ///
+    /// # Errors
+    /// [`CatalogError`] for the first thing wrong in any of its files.
+    pub fn load(folder: &Path) -> Result<Self, CatalogError> {
+        let shown = folder.display().to_string();
+        Self::read(&shown, &|name| {
+            std::fs::read_to_string(folder.join(name))
+                .map_err(|e| CatalogError::Unreadable { file: format!("{shown}/{name}"), reason: e.to_string() })
+        })
+    }
+
+    fn read(folder: &str, read: &Reader<'_>) -> Result<Self, CatalogError> {
+        let name = format!("{folder}/twin.toml");
+        let text = read("twin.toml")?;
+        let mut digest = Sha256::new();
+        digest.update(text.as_bytes());
+        let file = TwinFile::parse(&name, &text).map_err(CatalogError::Twin)?;
+        let mut models = Vec::new();
+        for id in &file.models {
+            let text = read(&format!("{id}.toml"))?;
+            digest.update([0]);
+            digest.update(text.as_bytes());
+            let model = Model::parse(&format!("{folder}/{id}.toml"), &text).map_err(CatalogError::Model)?;
+            if &model.id != id {
+                let message = format!("model \"{id}\" calls itself \"{}\": the id must be the name of its file", model.id);
+                return Err(CatalogError::Mismatch { file: name, message });
+            }
+            check(&file, &model).map_err(|message| CatalogError::Mismatch { file: name.clone(), message })?;
+            models.push(Arc::new(model));
+        }
+        let sha256 = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        Ok(Self { file, models, sha256 })
+    }
+}
+
+/// Whether the model can be fed from the record as the twin reads it, in the same units.
+fn check(file: &TwinFile, model: &Model) -> Result<(), String> {
+    let id = &model.id;
+    for input in model.inputs() {
+        if input.name == file.age_input || input.name == file.female_input {
+            continue;
+        }
+        if file.needs.flags.iter().any(|f| f.name == input.name) {
+            continue;
+        }
+        let Some(measured) = file.needs.measured.iter().find(|m| m.name == input.name) else {
+            return Err(format!("model \"{id}\" needs \"{0}\", which nothing provides: add [record.{0}] or [flag.{0}]", input.name));
+        };
+        if measured.unit != input.unit {
+            return Err(format!(
+                "[record.{0}] is in {1} but model \"{id}\" wants {0} in {2}: write the same UCUM unit in both",
+                input.name, measured.unit, input.unit
+            ));
+        }
+    }
+    for output in [&file.goal.output, &file.harm.output] {
+        let Some(found) = model.outputs().iter().find(|o| &o.name == output) else {
+            return Err(format!("goal or harm is about \"{output}\", which model \"{id}\" does not observe"));
+        };
+        if file.needs.measured.iter().any(|m| &m.name == output && m.unit != found.unit) {
+            return Err(format!("[record.{output}] must be in {}, the unit of model \"{id}\"", found.unit));
+        }
+    }
+    Ok(())
+}
+
+impl Catalog {
+    /// The twins in `folder`, one a sub-folder, drafts left out; or the built-in ones without a folder. A twin that cannot
+    /// be read does not keep the others from being served: its error is returned beside them.
+    #[must_use]
+    pub fn load(folder: Option<&Path>) -> (Self, Vec<CatalogError>) {
+        let mut twins = Vec::new();
+        let mut errors = Vec::new();
+        let mut take = |result: Result<Definition, CatalogError>| match result {
+            Ok(twin) if twin.file.status == Status::Draft => {}
+            Ok(twin) => twins.push(Arc::new(twin)),
+            Err(e) => errors.push(e),
+        };
+        match folder {
+            Some(folder) => match std::fs::read_dir(folder) {
+                Ok(entries) => {
+                    for entry in entries.flatten().filter(|e| e.path().join("twin.toml").is_file()) {
+                        take(Definition::load(&entry.path()));
+                    }
+                }
+                Err(e) => errors
+                    .push(CatalogError::Unreadable { file: folder.display().to_string(), reason: e.to_string() }),
+            },
+            None => {
+                for dir in BUILT_IN.dirs() {
+                    let shown = format!("models/{}", dir.path().display());
+                    take(Definition::read(&shown, &|name| {
+                        dir.get_file(dir.path().join(name)).and_then(include_dir::File::contents_utf8).map(str::to_owned).ok_or_else(
+                            || CatalogError::Unreadable { file: format!("{shown}/{name}"), reason: "no such file".into() },
+                        )
+                    }));
+                }
+            }
+        }
+        twins.sort_by(|a, b| a.file.id.cmp(&b.file.id));
+        twins.dedup_by(|b, a| {
+            let twice = a.file.id == b.file.id;
+            if twice {
+                let message = format!("two folders hold a twin with the id \"{}\": one of them is not served", b.file.id);
+                errors.push(CatalogError::Mismatch { file: b.file.id.clone(), message });
+            }
+            twice
+        });
+        (Self { twins }, errors)
+    }
+}

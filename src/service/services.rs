@@ -1,0 +1,97 @@
+//! The services that the twins' files amount to: one a twin and hook, with the prefetch templates that it needs.
+
+use crate::{
+    cds::{discovery::Service, request::Hook},
+    fhir::prefetch::Query,
+    model::twin_file::{Status, TwinFile},
+    patient::needs::UseAs,
+};
+
+/// Key of the Patient.
+pub const PATIENT: &str = "patient";
+
+/// `vancomycin-order-sign`: stable, unique for each hook, safe in a URL.
+#[must_use]
+pub fn service_id(file: &TwinFile, hook: Hook) -> String {
+    format!("{}-{}", file.id, hook.name())
+}
+
+/// What a twin asks of the record. Only the portable subset of search: token lists, `_sort`, `_count`.
+///
+/// Administrations and orders are asked for without a code, because orders carry product codes that only the
+/// terminology file resolves and a dose that is not found makes a wrong twin.
+#[must_use]
+pub fn queries(file: &TwinFile) -> Vec<Query> {
+    let query = |key: &str, template: String, required: bool| Query { key: key.to_owned(), template, required };
+    let mut queries = vec![query(PATIENT, "Patient/{{context.patientId}}".into(), true)];
+    for item in &file.needs.measured {
+        let codes: Vec<String> = item.codes.iter().map(|c| format!("{}|{}", c.system, c.code)).collect();
+        let count = if item.use_as == UseAs::Observation { 100 } else { 20 };
+        let template = format!(
+            "Observation?patient={{{{context.patientId}}}}&code={}&_sort=-date&_count={count}",
+            codes.join(",")
+        );
+        let optional = item.use_as == UseAs::Covariate && file.named.get(&item.name).is_some_and(|n| n.optional);
+        queries.push(query(&key(&item.name), template, !optional));
+    }
+    if file.needs.drug.is_some() {
+        let of = |kind: &str, sort: &str| format!("{kind}?patient={{{{context.patientId}}}}&_sort={sort}&_count=250");
+        queries.push(query("administrations", of("MedicationAdministration", "-effective-time"), true));
+        queries.push(query("orders", of("MedicationRequest", "-authoredon"), true));
+        queries.push(query("statements", of("MedicationStatement", "-effective"), false));
+    }
+    if !file.needs.flags.is_empty() {
+        queries.push(query("conditions", "Condition?patient={{context.patientId}}&_count=250".into(), true));
+        queries.push(query("procedures", "Procedure?patient={{context.patientId}}&_sort=-date&_count=100".into(), false));
+    }
+    queries
+}
+
+/// Prefetch key of a record item.
+fn key(name: &str) -> String {
+    format!("observation-{}", name.to_ascii_lowercase())
+}
+
+/// The services of a twin, one for each hook.
+#[must_use]
+pub fn services(file: &TwinFile) -> Vec<Service> {
+    let queries = queries(file);
+    Hook::ALL
+        .into_iter()
+        .map(|hook| Service {
+            hook: hook.name().to_owned(),
+            title: file.title.en.clone(),
+            description: match file.status {
+                Status::Active => file.about.en.clone(),
+                _ => format!("{} Investigational: not clinically validated.", file.about.en),
+            },
+            id: service_id(file, hook),
+            prefetch: queries.iter().map(|q| (q.key.clone(), q.template.clone())).collect(),
+            usage_requirements: Some(format!(
+                "Patient, measurements, doses and orders: in prefetch, or readable on fhirServer with the token sent along. {}",
+                match hook {
+                    Hook::PatientView => "Speaks only for a patient on this treatment.",
+                    Hook::OrderSelect | Hook::OrderSign => "Speaks only when this drug is among the draft orders.",
+                }
+            )),
+            version: "2.0.1".to_owned(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_templates_relative() {
+        let file = TwinFile::parse("twin.toml", include_str!("../../models/vancomycin/twin.toml")).unwrap();
+        let services = services(&file);
+        let ids: Vec<_> = services.iter().map(|s| s.id.as_str()).collect();
+        assert_eq!(ids, ["vancomycin-patient-view", "vancomycin-order-select", "vancomycin-order-sign"]);
+        for template in services.iter().flat_map(|s| s.prefetch.values()) {
+            assert!(!template.starts_with('/') && template.contains("{{context.patientId}}"), "{template}");
+        }
+    }
+}

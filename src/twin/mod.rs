@@ -1,0 +1,6 @@
+//! A patient's twin: the ledger of facts it was fitted to, and the posterior that came of it.
+
+pub mod cache;
+pub mod ledger;
+pub mod personalise;
+pub mod simulate;

@@ -1,0 +1,123 @@
+# Cards, English. Arguments are ready to be shown. Summaries must stay under 140 characters.
+
+# ---- plans
+regimen-short = { $amount } { $unit } q{ $interval }h
+regimen-long = { $amount } { $unit } every { $interval } h over { $duration } h
+regimen-loading = { $loading } { $unit } once, then { $regimen }
+plan-stop = no further doses
+plan-keep = keep { $regimen }
+plan-keep-draft = as drafted: { $regimen }
+
+# ---- summaries, the first that fits is used
+summary-change = { $name }: { $option } predicts { $label } { $value } (target { $low }-{ $high }), { $chance } on target. Current { $current }: { $now }, { $direction }.
+summary-change-short = { $name }: { $option } predicts { $label } { $value } (target { $low }-{ $high }), { $chance } on target. Now { $now }.
+summary-start = { $name }: { $option } predicts { $label } { $value } (target { $low }-{ $high }), { $chance } on target.
+summary-unclear = { $name }: { $current } predicts { $label } { $now } (target { $low }-{ $high }), { $direction }. No clearly better dose.
+summary-unsuitable = { $name }: no dose of the list is suitable; { $current } predicts { $label } { $now } (target { $low }-{ $high }).
+summary-nothing-suitable = { $name }: no dose of the list is suitable for this patient.
+summary-refused = { $name }: no dose suggested. { $what }
+summary-refused-short = { $name }: no dose suggested; the reason is in the detail.
+direction-high = { $chance } too high
+direction-low = { $chance } too low
+
+# ---- the six blocks
+block-based = **Based on**
+block-prediction = **Prediction**
+block-options = **Options**
+block-limits = **Limits**
+block-ignored = **Ignored or missing**
+block-about = **About**
+block-why = **Why no dose**
+block-help = **What would help**
+
+based-on = { $list }. Newest input: { $newest }.
+n-levels = { $n ->
+    [one] { $n } level
+   *[other] { $n } levels
+  }
+n-doses = { $n ->
+    [one] { $n } dose given
+   *[other] { $n } doses given
+  }
+n-more = { $n ->
+    [one] { $n } more
+   *[other] { $n } more
+  }
+no-levels = no level yet
+level-at = { $value } { $unit } on { $time }
+covariate-at = { $item } { $value } { $unit } ({ $time })
+covariate-converted = { $item } { $value } { $unit } (recorded { $recorded }, { $time })
+age-years = age { $value } years
+preliminary = preliminary
+present-from-doses = The present regimen ({ $regimen }) is read off the doses given; no order with an interval was found.
+
+prediction-personal = { $parameter } { $value } { $unit } (typical for these covariates: { $typical }).
+prediction-population = Population estimate: no level says anything about this patient yet. { $parameter } { $value } { $unit } (90 % of such patients: { $low } to { $high }).
+prediction-uncertainty = { $label } on the present plan { $value }, 90 % interval { $low } to { $high }.
+prediction-last-level = Last level used: predicted { $predicted }, measured { $measured } { $unit }.
+prediction-two-modes = Two explanations fit these levels ({ $first } and { $second } { $unit } for { $parameter }); both are in the intervals. A further level would tell them apart.
+prediction-models = Models averaged by fit: { $list }.
+prediction-untreated = Without further doses the level falls below { $value } { $unit } in about { $hours } h.
+
+options-head = { $label } ({ $unit }) / trough { $level_unit } / chance { $low }-{ $high } / chance > { $harm }
+option-row = { $option }: { $value } / { $trough } / { $chance } / { $harm }
+option-stop = no further doses: treatment ends
+option-recommended = recommended
+option-present = present plan
+
+limits-inside = { $list }. This patient is inside these limits.
+limit-range = { $item } { $low } to { $high }
+limits-models-out = Left out: { $list }.
+limits-next-level = Next level suggested: before the fourth new dose.
+limits-no-further-level = A level before the third or fourth dose turns this into a personal estimate.
+nothing-ignored = Nothing was ignored.
+ignored-level-distribution = level { $value } { $unit } of { $time }: drawn during an infusion or too soon after it, not used
+ignored-level-no-dose = level { $value } { $unit } of { $time }: no dose is known before it, not used
+
+about = Bayesian estimate from published population models; a calculation for a clinician's decision, not an order.
+about-investigational = Investigational: this twin is not clinically validated.
+about-goal = Target: { $source }.
+about-computed = Computed { $time } with { $models }.
+
+# ---- refusals
+refuse-missing = Cannot calculate: no usable { $item } in the record.
+refuse-stale = Cannot calculate: no { $item } within { $hours } h.
+refuse-age-missing = Cannot calculate: the record has no date of birth.
+refuse-sex-missing = Cannot calculate: sex is not recorded; renal function depends on it.
+refuse-outside = { $item } { $value } is outside the models ({ $low } to { $high }).
+refuse-level-without-dose = A level was measured but no dose before it is recorded.
+refuse-doses-unknown = A level was measured but when doses were given is not recorded.
+refuse-misfit = Levels do not fit this patient's model (predicted { $predicted }, measured { $measured } { $unit }).
+refuse-not-converged = The fit did not settle on one answer for these levels.
+refuse-population = No model covers this patient: { $reason }.
+refuse-route = The order is for a route that these models do not cover.
+refuse-unclear-order = The drafted dose cannot be read: { $reason }.
+refuse-partial = The record was only read in part: doses may be missing.
+help-missing = Record or order { $item }, then ask again.
+help-age-missing = Complete the patient's record.
+help-sex-missing = Complete the patient's record.
+help-outside = Use the local guideline and levels.
+help-level-without-dose = Record the doses given, with their times.
+help-doses-unknown = Record the administrations, with their times.
+help-misfit = Check draw and infusion times; repeat the level.
+help-not-converged = Repeat the level, away from the infusion.
+help-population = Use the local guideline and levels.
+help-route = Use the guideline for that route.
+help-unclear-order = Give one dose and one interval.
+help-partial = Ask again, or read the doses in the chart.
+
+member-outside = { $model } ({ $item } { $value }, built on { $low } to { $high })
+member-failed = { $model } (the fit did not converge)
+member-missing = { $model } (needs { $item })
+
+# ---- suggestions, links
+suggest-change = Change to { $regimen }
+suggest-start = Start { $regimen }
+suggest-level = Order a level
+action-order = Draft order: { $drug } { $regimen }
+action-update = Change the draft to { $drug } { $regimen }
+action-level = Draft order: { $drug } level
+level-name = { $drug } level
+link-guideline = Guideline behind the target
+link-model = Model: { $model }
+

@@ -1,0 +1,123 @@
+# Cartes, français. Les arguments sont prêts à être affichés. Résumés : moins de 140 caractères.
+
+# ---- schémas
+regimen-short = { $amount } { $unit }/{ $interval } h
+regimen-long = { $amount } { $unit } toutes les { $interval } h en { $duration } h
+regimen-loading = { $loading } { $unit } une fois, puis { $regimen }
+plan-stop = arrêt des doses
+plan-keep = garder { $regimen }
+plan-keep-draft = tel que rédigé : { $regimen }
+
+# ---- résumés, le premier qui tient est utilisé
+summary-change = { $name } : { $option }, { $label } prévue { $value } (cible { $low }-{ $high }), en cible à { $chance }. Actuel { $current } : { $now }, { $direction }.
+summary-change-short = { $name } : { $option }, { $label } prévue { $value } (cible { $low }-{ $high }), en cible à { $chance }. Actuel : { $now }.
+summary-start = { $name } : { $option }, { $label } prévue { $value } (cible { $low }-{ $high }), en cible à { $chance }.
+summary-unclear = { $name } : { $current }, { $label } prévue { $now } (cible { $low }-{ $high }), { $direction }. Pas de dose nettement meilleure.
+summary-unsuitable = { $name } : aucune dose de la liste ne convient ; { $current }, { $label } prévue { $now } (cible { $low }-{ $high }).
+summary-nothing-suitable = { $name } : aucune dose de la liste ne convient à ce patient.
+summary-refused = { $name } : pas de dose proposée. { $what }
+summary-refused-short = { $name } : pas de dose proposée ; la raison est dans le détail.
+direction-high = trop élevé à { $chance }
+direction-low = trop bas à { $chance }
+
+# ---- les six blocs
+block-based = **Données**
+block-prediction = **Prédiction**
+block-options = **Options**
+block-limits = **Limites**
+block-ignored = **Ignoré ou manquant**
+block-about = **À propos**
+block-why = **Pourquoi pas de dose**
+block-help = **Ce qui aiderait**
+
+based-on = { $list }. Donnée la plus récente : { $newest }.
+n-levels = { $n ->
+    [one] { $n } concentration
+   *[other] { $n } concentrations
+  }
+n-doses = { $n ->
+    [one] { $n } dose administrée
+   *[other] { $n } doses administrées
+  }
+n-more = { $n ->
+    [one] { $n } autre
+   *[other] { $n } autres
+  }
+no-levels = pas encore de concentration
+level-at = { $value } { $unit } le { $time }
+covariate-at = { $item } { $value } { $unit } ({ $time })
+covariate-converted = { $item } { $value } { $unit } (saisi { $recorded }, { $time })
+age-years = âge { $value } ans
+preliminary = provisoire
+present-from-doses = Le schéma actuel ({ $regimen }) est déduit des doses administrées ; aucune prescription avec intervalle n'a été trouvée.
+
+prediction-personal = { $parameter } { $value } { $unit } (typique pour ces covariables : { $typical }).
+prediction-population = Estimation de population : aucune concentration ne renseigne encore sur ce patient. { $parameter } { $value } { $unit } (90 % de tels patients : { $low } à { $high }).
+prediction-uncertainty = { $label } avec le schéma actuel { $value }, intervalle à 90 % { $low } à { $high }.
+prediction-last-level = Dernière concentration utilisée : prédite { $predicted }, mesurée { $measured } { $unit }.
+prediction-two-modes = Deux explications conviennent à ces concentrations ({ $first } et { $second } { $unit } pour { $parameter }) ; les intervalles couvrent les deux. Une concentration de plus les départagerait.
+prediction-models = Modèles pondérés par leur ajustement : { $list }.
+prediction-untreated = Sans nouvelle dose la concentration passe sous { $value } { $unit } en environ { $hours } h.
+
+options-head = { $label } ({ $unit }) / résiduelle { $level_unit } / chance { $low }-{ $high } / chance > { $harm }
+option-row = { $option } : { $value } / { $trough } / { $chance } / { $harm }
+option-stop = arrêt des doses : fin du traitement
+option-recommended = recommandé
+option-present = schéma actuel
+
+limits-inside = { $list }. Ce patient est dans ces limites.
+limit-range = { $item } { $low } à { $high }
+limits-models-out = Écartés : { $list }.
+limits-next-level = Prochaine concentration conseillée : avant la quatrième nouvelle dose.
+limits-no-further-level = Une concentration avant la troisième ou quatrième dose rendra l'estimation personnelle.
+nothing-ignored = Rien n'a été ignoré.
+ignored-level-distribution = concentration { $value } { $unit } du { $time } : prélevée pendant une perfusion ou trop tôt après, non utilisée
+ignored-level-no-dose = concentration { $value } { $unit } du { $time } : aucune dose connue avant, non utilisée
+
+about = Estimation bayésienne à partir de modèles de population publiés ; un calcul pour la décision du clinicien, pas une prescription.
+about-investigational = Expérimental : ce jumeau n'est pas validé cliniquement.
+about-goal = Cible : { $source }.
+about-computed = Calculé le { $time } avec { $models }.
+
+# ---- refus
+refuse-missing = Calcul impossible : pas de { $item } utilisable dans le dossier.
+refuse-stale = Calcul impossible : pas de { $item } depuis { $hours } h.
+refuse-age-missing = Calcul impossible : pas de date de naissance dans le dossier.
+refuse-sex-missing = Calcul impossible : sexe non renseigné ; la fonction rénale en dépend.
+refuse-outside = { $item } { $value } est hors des modèles ({ $low } à { $high }).
+refuse-level-without-dose = Une concentration a été mesurée sans dose antérieure enregistrée.
+refuse-doses-unknown = Une concentration a été mesurée mais les horaires des doses ne sont pas enregistrés.
+refuse-misfit = Les concentrations ne correspondent pas au modèle (prédite { $predicted }, mesurée { $measured } { $unit }).
+refuse-not-converged = L'ajustement ne converge pas sur ces concentrations.
+refuse-population = Aucun modèle ne couvre ce patient : { $reason }.
+refuse-route = La prescription est pour une voie que ces modèles ne couvrent pas.
+refuse-unclear-order = La dose rédigée est illisible : { $reason }.
+refuse-partial = Le dossier n'a été lu qu'en partie : des doses peuvent manquer.
+help-missing = Saisir ou prescrire : { $item }, puis redemander.
+help-age-missing = Compléter le dossier du patient.
+help-sex-missing = Compléter le dossier du patient.
+help-outside = Suivre le protocole local et les concentrations.
+help-level-without-dose = Enregistrer les doses administrées avec leurs horaires.
+help-doses-unknown = Enregistrer les administrations avec leurs horaires.
+help-misfit = Vérifier les horaires de prélèvement et de perfusion ; refaire le dosage.
+help-not-converged = Refaire le dosage, à distance de la perfusion.
+help-population = Suivre le protocole local et les concentrations.
+help-route = Suivre le protocole de cette voie.
+help-unclear-order = Donner une seule dose et un seul intervalle.
+help-partial = Redemander, ou lire les doses dans le dossier.
+
+member-outside = { $model } ({ $item } { $value }, construit sur { $low } à { $high })
+member-failed = { $model } (l'ajustement n'a pas convergé)
+member-missing = { $model } (il manque { $item })
+
+# ---- propositions, liens
+suggest-change = Passer à { $regimen }
+suggest-start = Débuter { $regimen }
+suggest-level = Prescrire un dosage
+action-order = Prescription provisoire : { $drug } { $regimen }
+action-update = Remplacer par { $drug } { $regimen }
+action-level = Prescription provisoire : dosage de { $drug }
+level-name = dosage de { $drug }
+link-guideline = Recommandation à l'origine de la cible
+link-model = Modèle : { $model }
+
