@@ -1,1 +1,30 @@
-//! Jumeau: clinical decision support from patient digital twins.
+//! Jumeau: clinical decision support from patient digital twins, spoken in CDS Hooks.
+//!
+//! A hook call flows one way: [`http`] reads it into [`cds`] types, [`service`] gathers the record through [`fhir`],
+//! which makes [`patient`] facts of it; [`twin`] personalises the models of [`model`] with the [`engine`] and keeps the
+//! result in the [`store`]; [`advice`] compares treatments; [`service`] puts the outcome into [`wording`] and cards.
+//! `docs/architecture.md` has the picture and the arrows that are allowed.
+
+pub mod advice;
+pub mod app;
+pub mod cds;
+pub mod cli;
+pub mod demo;
+pub mod engine;
+pub mod fhir;
+pub mod http;
+pub mod lang;
+pub mod model {
+    //! The files in which twins are written.
+    pub mod catalog;
+    pub mod model_file;
+    mod table;
+    pub mod twin_file;
+}
+pub mod patient;
+pub mod service;
+pub mod settings;
+pub mod store;
+pub mod telemetry;
+pub mod twin;
+pub mod wording;

@@ -1,2 +1,7 @@
-//! The `jumeau` command.
-fn main() {}
+//! The `jumeau` command; see `jumeau --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    jumeau::cli::run()
+}

@@ -2,55 +2,14 @@
 
 use std::cmp::Ordering;
 
-use crate::model::twin_file::{AdviceRules, Goal, Harm};
-
-use super::plan::{Kind, Plan, same};
-
-/// Median and 90 % interval.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Interval {
-    /// 5th percentile.
-    pub p05: f64,
-    /// Median.
-    pub p50: f64,
-    /// 95th percentile.
-    pub p95: f64,
-}
-
-impl Interval {
-    /// Of a sample, by linear interpolation between order statistics. Not-a-number when the sample is empty.
-    #[must_use]
-    pub fn of(sample: &[f64]) -> Self {
-        let mut sorted = sample.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let at = |p: f64| -> f64 {
-            let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-            #[expect(clippy::cast_precision_loss, reason = "samples are far smaller than 2^52")]
-            let position = p * last as f64;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and last")]
-            let below = position.floor() as usize;
-            let low = sorted.get(below).copied().unwrap_or(f64::NAN);
-            let high = sorted.get(below + 1).copied().unwrap_or(low);
-            low + (high - low) * position.fract()
-        };
-        Self { p05: at(0.05), p50: at(0.5), p95: at(0.95) }
-    }
-}
-
-/// How a plan would do, over the draws of the posterior.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Simulated {
-    /// The plan.
-    pub plan: Plan,
-    /// The goal's measure, one value a draw.
-    pub goal: Vec<f64>,
-    /// The harm's measure, one value a draw.
-    pub harm: Vec<f64>,
-    /// Peak at steady state.
-    pub peak: Interval,
-    /// Trough at steady state.
-    pub trough: Interval,
-}
+use crate::{
+    model::twin_file::{AdviceRules, Goal, Harm},
+    twin::{
+        interval::Interval,
+        plan::{Kind, Plan, same},
+        simulate::Simulated,
+    },
+};
 
 /// A plan with its chances.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,7 +28,8 @@ pub struct Evaluated {
     pub chance_low: f64,
     /// Chance of harm.
     pub chance_harm: f64,
-    /// Chance of goal minus weight times chance of harm.
+    /// Chance of goal minus weight times chance of harm; with a loading dose, the mean of the first day's and the steady
+    /// state's.
     pub score: f64,
     /// Whether the median exceeds what the twin blocks.
     pub blocked: bool,
@@ -128,6 +88,14 @@ pub fn evaluate(simulated: &Simulated, goal: &Goal, harm: &Harm) -> Evaluated {
     let interval = Interval::of(&simulated.goal);
     let chance_goal = share(&simulated.goal, |v| (low..=high).contains(&v));
     let chance_harm = share(&simulated.harm, |v| v > harm.above);
+    let steady = chance_goal - harm.weight * chance_harm;
+    let score = if simulated.first_day.is_empty() {
+        steady
+    } else {
+        let reached = share(&simulated.first_day, |v| (low..=high).contains(&v));
+        let exceeded = share(&simulated.first_day, |v| v > harm.above);
+        0.5 * (steady + reached - harm.weight * exceeded)
+    };
     Evaluated {
         plan: simulated.plan.clone(),
         goal: interval,
@@ -136,7 +104,7 @@ pub fn evaluate(simulated: &Simulated, goal: &Goal, harm: &Harm) -> Evaluated {
         chance_goal,
         chance_low: share(&simulated.goal, |v| v < low),
         chance_harm,
-        score: chance_goal - harm.weight * chance_harm,
+        score,
         blocked: Interval::of(&simulated.harm).p50 > harm.blocked_above,
     }
 }
@@ -204,7 +172,7 @@ mod tests {
             (0..=100).map(|i| plan.daily_dose() / (clearance * (0.8 + 0.004 * f64::from(i)))).collect();
         let flat = Interval { p05: 1.0, p50: 1.0, p95: 1.0 };
         let file = file();
-        evaluate(&Simulated { plan, harm: goal.clone(), goal, peak: flat, trough: flat }, &file.goal, &file.harm)
+        evaluate(&Simulated { plan, harm: goal.clone(), goal, first_day: Vec::new(), peak: flat, trough: flat }, &file.goal, &file.harm)
     }
 
     fn run(options: Vec<Evaluated>) -> Advice {
@@ -245,11 +213,5 @@ mod tests {
         let exact = (0..=100).filter(|i| (400.0..=600.0).contains(&(2500.0 / (4.0 * (0.8 + 0.004 * f64::from(*i)))))).count();
         assert!((e.chance_goal - exact as f64 / 101.0).abs() < 1e-12);
         assert!(e.chance_goal + e.chance_low + e.chance_harm <= 1.0 + 1e-12);
-    }
-
-    #[test]
-    fn percentiles_of_a_known_sample() {
-        let sample: Vec<f64> = (0..=100).rev().map(f64::from).collect();
-        assert_eq!(Interval::of(&sample), Interval { p05: 5.0, p50: 50.0, p95: 95.0 });
     }
 }

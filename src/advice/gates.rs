@@ -1,7 +1,5 @@
 //! When nothing may be advised. Each refusal says what is wrong and what would help.
 
-use std::collections::BTreeMap;
-
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
@@ -10,6 +8,7 @@ use crate::{
         facts::{Bound, Facts, Measurement, Sex},
         needs::UseAs,
     },
+    twin::ledger::Inputs,
     wording::Phrase,
 };
 
@@ -42,9 +41,6 @@ impl Refusal {
     }
 }
 
-/// The values that the models are given.
-pub type Inputs = BTreeMap<String, f64>;
-
 /// The newest value of a covariate that is still fresh.
 #[must_use]
 pub fn covariate<'a>(file: &TwinFile, facts: &'a Facts, name: &str, now: Timestamp) -> Option<&'a Measurement> {
@@ -57,7 +53,7 @@ pub fn covariate<'a>(file: &TwinFile, facts: &'a Facts, name: &str, now: Timesta
 #[must_use]
 pub fn age_years(facts: &Facts, now: Timestamp, zone: &TimeZone) -> Option<f64> {
     let born = facts.person.birth_date?;
-    let today = now.to_zoned(zone.clone()).date();
+    let today = now.to_zoned_datetime(zone.clone()).date();
     let had_birthday = (today.month(), today.day()) >= (born.month(), born.day());
     let years = i32::from(today.year()) - i32::from(born.year()) - i32::from(!had_birthday);
     (years >= 0).then(|| f64::from(years))

@@ -3,5 +3,5 @@
 
 pub mod decide;
 pub mod gates;
-pub mod plan;
+pub mod outcome;
 pub mod present;

@@ -5,9 +5,8 @@ use jiff::Timestamp;
 use crate::{
     model::twin_file::Treatment,
     patient::facts::{Facts, Order, Regimen},
+    twin::plan::infusion_hours,
 };
-
-use super::plan::infusion_hours;
 
 /// The present plan and how it is known.
 #[derive(Debug, Clone, PartialEq)]

@@ -28,7 +28,13 @@ pub enum CallError {
 pub trait Advisor: Send + Sync {
     /// The services on offer, in a stable order.
     fn services(&self) -> &[Service];
-    /// Answers one hook call before `call.deadline`.
+    /// Whether calls can be answered now: models compiled, store open. Until then `/ready` says 503.
+    fn ready(&self) -> bool {
+        true
+    }
+    /// Answers one hook call before `call.deadline`; whatever takes longer than a millisecond is done off the async threads.
+    ///
+    /// The texts of errors are shown to the client: they must not repeat what it sent.
     fn advise(&self, call: HookCall) -> BoxFuture<'_, Result<Response, CallError>>;
     /// Stores feedback durably, then returns.
     fn feedback(&self, service_id: &str, entries: Vec<Feedback>) -> BoxFuture<'_, Result<(), CallError>>;

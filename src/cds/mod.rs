@@ -3,6 +3,8 @@
 pub mod advisor;
 pub mod card;
 pub mod discovery;
+pub mod faults;
 pub mod feedback;
 pub mod json;
+pub mod malformed;
 pub mod request;

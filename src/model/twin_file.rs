@@ -135,6 +135,8 @@ pub struct Route {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Loading {
+    /// Input that it is multiplied with (`wt`).
+    pub input: String,
     /// Doses per kilogram to be compared.
     pub per_kg: Vec<f64>,
     /// Rounded to a multiple of this.
@@ -164,6 +166,18 @@ pub enum Measure {
     Peak,
     /// Value at the end of an interval at steady state.
     Trough,
+}
+
+impl Measure {
+    /// As written in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auc24 => "auc24",
+            Self::Peak => "peak",
+            Self::Trough => "trough",
+        }
+    }
 }
 
 /// The goal of treatment.

@@ -5,9 +5,9 @@ use uuid::Uuid;
 
 use crate::{
     advice::{
-        decide::{Advice, Decision, Evaluated},
+        decide::{Decision, Evaluated},
         gates::Refusal,
-        plan::Kind,
+        outcome::Advised,
     },
     cds::card::{
         Action, ActionType, Card, Coding, Indicator, Link, LinkType, SelectionBehavior, Source, Suggestion,
@@ -17,7 +17,7 @@ use crate::{
         twin_file::{Status, TwinFile},
     },
     patient::facts::Facts,
-    twin::personalise::Twin,
+    twin::plan::{Kind, infusion_hours},
 };
 
 use super::{
@@ -133,7 +133,7 @@ impl Case<'_> {
             doses.push(DraftDose {
                 amount: loading,
                 interval_hours: None,
-                duration_hours: crate::advice::plan::infusion_hours(&file.treatment, loading),
+                duration_hours: infusion_hours(&file.treatment, loading),
                 text: format!("{} {}", reader.number(loading), file.treatment.unit),
             });
         }
@@ -181,7 +181,8 @@ impl Case<'_> {
 
     /// The card of advice; none when the present plan is on target.
     #[must_use]
-    pub fn advised(&self, twin: &Twin, advice: &Advice, extension: Value) -> Option<Card> {
+    pub fn advised(&self, advised: &Advised, extension: Value) -> Option<Card> {
+        let (twin, advice) = (&advised.twin, &advised.advice);
         let (reader, file) = (self.reader, self.file());
         let keep = advice.keep.and_then(|i| advice.options.get(i));
         let [low, high] = file.goal.within;
@@ -236,7 +237,7 @@ impl Case<'_> {
             suggestions.extend(self.level_suggestion());
         }
         let indicator = indicator(keep, recommended.is_some());
-        let mut card = self.card(text, detail::advice(self, twin, advice), indicator, suggestions);
+        let mut card = self.card(text, detail::advice(self, advised), indicator, suggestions);
         card.extension = Some(extension);
         Some(card)
     }

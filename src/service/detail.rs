@@ -4,11 +4,11 @@ use crate::{
     advice::{
         decide::{Advice, Decision},
         gates::{Refusal, covariate},
-        plan::Kind,
+        outcome::Advised,
         present::KnownFrom,
     },
     patient::needs::UseAs,
-    twin::{ledger::LeftOut, personalise::Twin},
+    twin::{ledger::LeftOut, personalise::Twin, plan::Kind},
 };
 
 use super::cards::Case;
@@ -46,7 +46,8 @@ pub fn refusal(case: &Case<'_>, refusal: &Refusal) -> String {
 
 /// Detail of a card that advises.
 #[must_use]
-pub fn advice(case: &Case<'_>, twin: &Twin, advice: &Advice) -> String {
+pub fn advice(case: &Case<'_>, advised: &Advised) -> String {
+    let (twin, advice) = (&advised.twin, &advised.advice);
     let reader = case.reader;
     let mut ignored = ignored(case, Some(twin));
     if ignored.is_empty() {
@@ -54,9 +55,9 @@ pub fn advice(case: &Case<'_>, twin: &Twin, advice: &Advice) -> String {
     }
     let blocks = [
         block(&reader.say("block-based", []), &based_on(case)),
-        block(&reader.say("block-prediction", []), &prediction(case, twin, advice)),
+        block(&reader.say("block-prediction", []), &prediction(case, advised)),
         Some(options(case, advice)),
-        block(&reader.say("block-limits", []), &limits(case, twin)),
+        block(&reader.say("block-limits", []), &limits(case, advised)),
         listed(&reader.say("block-ignored", []), ignored),
         block(&reader.say("block-about", []), &about(case)),
     ];
@@ -123,11 +124,12 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
     vec![reader.say("based-on", [("list", list.join(", ")), ("newest", newest)])]
 }
 
-fn prediction(case: &Case<'_>, twin: &Twin, advice: &Advice) -> Vec<String> {
+fn prediction(case: &Case<'_>, advised: &Advised) -> Vec<String> {
+    let (twin, advice) = (&advised.twin, &advised.advice);
     let (reader, file) = (case.reader, &case.definition.file);
     let level_unit = twin.level_unit();
     let mut out = Vec::new();
-    if let Some(p) = twin.key_parameter() {
+    if let Some(p) = &advised.key {
         let mut args = vec![
             ("parameter", p.name.clone()),
             ("unit", p.unit.clone()),
@@ -219,7 +221,8 @@ fn options(case: &Case<'_>, advice: &Advice) -> String {
     format!("{} {head}\n\n{}", reader.say("block-options", []), rows.join("\n"))
 }
 
-fn limits(case: &Case<'_>, twin: &Twin) -> Vec<String> {
+fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
+    let twin = &advised.twin;
     let (reader, file) = (case.reader, &case.definition.file);
     let ranges: Vec<String> = file
         .applies
@@ -242,7 +245,7 @@ fn limits(case: &Case<'_>, twin: &Twin) -> Vec<String> {
         }
     }
     out.push(reader.say(if twin.is_personal() { "limits-next-level" } else { "limits-no-further-level" }, []));
-    if let Some(present) = twin.present.as_ref().filter(|p| p.known_from == KnownFrom::Doses) {
+    if let Some(present) = advised.present.as_ref().filter(|p| p.known_from == KnownFrom::Doses) {
         out.push(reader.say("present-from-doses", [("regimen", reader.regimen_long(file, &present.regimen))]));
     }
     out

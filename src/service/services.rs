@@ -7,6 +7,8 @@ use crate::{
     patient::needs::UseAs,
 };
 
+/// Key of the doses given.
+pub const ADMINISTRATIONS: &str = "administrations";
 /// Key of the Patient.
 pub const PATIENT: &str = "patient";
 
@@ -36,7 +38,7 @@ pub fn queries(file: &TwinFile) -> Vec<Query> {
     }
     if file.needs.drug.is_some() {
         let of = |kind: &str, sort: &str| format!("{kind}?patient={{{{context.patientId}}}}&_sort={sort}&_count=250");
-        queries.push(query("administrations", of("MedicationAdministration", "-effective-time"), true));
+        queries.push(query(ADMINISTRATIONS, of("MedicationAdministration", "-effective-time"), true));
         queries.push(query("orders", of("MedicationRequest", "-authoredon"), true));
         queries.push(query("statements", of("MedicationStatement", "-effective"), false));
     }

@@ -3,12 +3,10 @@
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    advice::{
-        decide::Evaluated,
-        plan::{Kind, Plan},
-    },
+    advice::decide::Evaluated,
     model::twin_file::TwinFile,
     patient::facts::{Regimen, Remark},
+    twin::plan::{Kind, Plan},
     wording::{Wording, date_time, escape, number},
 };
 

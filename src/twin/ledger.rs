@@ -1,5 +1,7 @@
 //! Facts as the engine wants them: hours since an origin, doses, observations; and which levels can be used.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::{
@@ -7,6 +9,9 @@ use crate::{
     model::twin_file::TwinFile,
     patient::facts::{Bound, Facts, Measurement},
 };
+
+/// The values that the models are given, by name.
+pub type Inputs = BTreeMap<String, f64>;
 
 /// A level and whether the fit may use it.
 #[derive(Debug, Clone, PartialEq)]

@@ -43,15 +43,21 @@ pub fn number(value: f64, language: Language) -> String {
     localise(text.to_owned(), language)
 }
 
+/// Power of ten of the leading digit of a finite number that is not zero.
+#[must_use]
+pub fn magnitude(value: f64) -> i32 {
+    #[expect(clippy::cast_possible_truncation, reason = "the logarithm of a finite number is small")]
+    let magnitude = value.abs().log10().floor() as i32;
+    magnitude
+}
+
 /// A prediction: so many significant figures, never in scientific notation.
 #[must_use]
 pub fn significant(value: f64, figures: i32, language: Language) -> String {
     if value == 0.0 || !value.is_finite() {
         return "0".to_owned();
     }
-    #[expect(clippy::cast_possible_truncation, reason = "the logarithm of a finite number is small")]
-    let magnitude = value.abs().log10().floor() as i32;
-    let decimals = figures - 1 - magnitude;
+    let decimals = figures - 1 - magnitude(value);
     let scale = 10f64.powi(decimals);
     let rounded = (value * scale).round() / scale;
     let places = usize::try_from(decimals.max(0)).unwrap_or(0);
@@ -90,11 +96,11 @@ const MONTHS: [(&str, &str); 12] = [
 /// Day, month and time of day in `zone`, with the year when it is not that of `now`.
 #[must_use]
 pub fn date_time(time: Timestamp, now: Timestamp, zone: &TimeZone, language: Language) -> String {
-    let local = time.to_zoned(zone.clone());
+    let local = time.to_zoned_datetime(zone.clone());
     let month = usize::try_from(local.month()).ok().and_then(|m| MONTHS.get(m.checked_sub(1)?)).copied();
     let (english, french) = month.unwrap_or(("?", "?"));
     let month = if language == Language::French { french } else { english };
-    let year = if local.year() == now.to_zoned(zone.clone()).year() { String::new() } else { format!(" {}", local.year()) };
+    let year = if local.year() == now.to_zoned_datetime(zone.clone()).year() { String::new() } else { format!(" {}", local.year()) };
     format!("{} {month}{year} {:02}:{:02}", local.day(), local.hour(), local.minute())
 }
 

@@ -8,8 +8,8 @@ use std::{borrow::Cow, collections::BTreeMap, sync::OnceLock};
 
 pub use escape::escape;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
-pub use format::{Language, date_time, number, percent, significant};
-use unic_langid::langid;
+pub use format::{Language, date_time, magnitude, number, percent, significant};
+use unic_langid::LanguageIdentifier;
 
 /// Words for a card: a message of the catalogue with its arguments, or a text of the twin's own file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,9 +64,10 @@ impl Wording {
 
     fn load(language: Language, texts: &[&str]) -> Self {
         let locale = match language {
-            Language::English => langid!("en"),
-            Language::French => langid!("fr"),
+            Language::English => "en",
+            Language::French => "fr",
         };
+        let locale: LanguageIdentifier = locale.parse().unwrap_or_default();
         let mut bundle = FluentBundle::new_concurrent(vec![locale]);
         bundle.set_use_isolating(false);
         for text in texts {

@@ -1,0 +1,176 @@
+//! The whole of the medicine for one question: from facts to silence, a refusal, or advice.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    model::catalog::Definition,
+    patient::facts::{Facts, Order},
+    twin::{
+        cache::{Cache, fingerprint},
+        ledger::Ledger,
+        plan::{Kind, Plan, grid, loading_doses, same},
+        personalise::{KeyParameter, Twin, fit_all, seed},
+        simulate::{Curves, Simulator},
+    },
+    wording::{Language, Wording, significant},
+};
+
+use super::{
+    decide::{Advice, Decision, decide, evaluate},
+    gates::{Refusal, inputs},
+    present::{Present, drafted, on_treatment, present},
+};
+
+/// What is asked.
+pub struct Question<'a> {
+    /// The twin's files.
+    pub definition: &'a Definition,
+    /// The record.
+    pub facts: &'a Facts,
+    /// The draft order for this drug, if the clinician is ordering.
+    pub draft: Option<&'a Order>,
+    /// Whether the list of doses given could only be read in part.
+    pub doses_partial: bool,
+    /// The moment of the call.
+    pub now: Timestamp,
+    /// Zone of dates.
+    pub zone: &'a TimeZone,
+    /// Language of the words in refusals.
+    pub language: &'static str,
+    /// Posterior draws.
+    pub draws: usize,
+    /// Where the twin is kept.
+    pub cache: Cache<'a>,
+}
+
+/// Advice with what it rests on.
+pub struct Advised {
+    /// The twin.
+    pub twin: Twin,
+    /// The options, ranked.
+    pub advice: Advice,
+    /// The plan that the options are compared with, and how it is known.
+    pub present: Option<Present>,
+    /// A parameter to show.
+    pub key: Option<KeyParameter>,
+    /// The course so far and under the options shown.
+    pub curves: Curves,
+}
+
+/// What came of a question.
+pub enum Outcome {
+    /// Nothing to say: not on this treatment, or the plan is on target.
+    Silent,
+    /// Nothing may be advised.
+    Refused(Refusal),
+    /// Advice.
+    Advised(Box<Advised>),
+}
+
+/// Answers a question.
+#[must_use]
+pub fn consider(question: &Question<'_>) -> Outcome {
+    let Question { definition, facts, now, .. } = question;
+    if facts.person.deceased {
+        return Outcome::Silent;
+    }
+    if question.draft.is_none() && !on_treatment(facts, &definition.file.treatment, *now) {
+        return Outcome::Silent;
+    }
+    match advise(question) {
+        Ok(advised) if advised.advice.decision == Decision::OnTarget => Outcome::Silent,
+        Ok(advised) => Outcome::Advised(Box::new(advised)),
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
+    let Question { definition, facts, now, .. } = *question;
+    let file = &definition.file;
+    let language = Language::from_tag(question.language);
+    let inputs = inputs(file, facts, now, question.zone, question.language)?;
+    if question.doses_partial {
+        return Err(Refusal::new("partial", "refuse-partial", "help-partial", []));
+    }
+    let ledger = Ledger::new(file, facts, now);
+    if ledger.level_without_dose().is_some() {
+        let refusal = Refusal::new("level-without-dose", "refuse-level-without-dose", "help-level-without-dose", []);
+        return Err(Refusal { warning: true, ..refusal });
+    }
+
+    let print = fingerprint(&definition.sha256, &inputs, &ledger);
+    let found = question.cache.find(&print);
+    let fits = fit_all(definition, &inputs, &ledger, found.fits.as_ref(), language).map_err(|left_out| {
+        let wording = Wording::of(language);
+        let reasons: Vec<String> = left_out.iter().map(|p| wording.phrase(p)).collect();
+        Refusal::new("no-model", "refuse-population", "help-population", [("reason", reasons.join(", "))])
+    })?;
+    let reused = found.fits.is_some();
+    if !reused {
+        let newest = facts.given.iter().map(|g| g.time).chain(ledger.levels.iter().map(|l| l.measurement.time)).max();
+        let by_id = fits.members.iter().map(|(model, _, fit)| (model.id.clone(), fit.clone())).collect();
+        question.cache.keep(&found, print, newest, by_id);
+    }
+    let in_force = present(facts, &file.treatment, now);
+    let output = fits
+        .members
+        .first()
+        .and_then(|(model, ..)| model.outputs().iter().position(|o| o.name == file.goal.output))
+        .unwrap_or(0);
+    let twin = Twin::new(fits, ledger, output, reused);
+    if let Some(wrong) = twin.misfit(file.level.misfit) {
+        let args = [
+            ("predicted", significant(wrong.predicted, 2, language)),
+            ("measured", significant(wrong.measured, 3, language)),
+            ("unit", twin.level_unit().to_owned()),
+        ];
+        let refusal = Refusal::new("misfit", "refuse-misfit", "help-misfit", args);
+        return Err(Refusal { warning: true, order_level: true, ..refusal });
+    }
+
+    let plan = question.draft.and_then(|d| drafted(d, &file.treatment)).or(in_force);
+    let weight = file.treatment.loading.as_ref().and_then(|l| inputs.get(&l.input).copied());
+    let failed = |_| Refusal::new("not-computed", "refuse-not-converged", "help-not-converged", []);
+    let simulator = Simulator::new(&twin, file, question.draws, seed(&print)).map_err(failed)?;
+    let plans = candidates(file, facts, plan.as_ref(), weight);
+    let simulated = simulator.run(&plans).map_err(failed)?;
+    let evaluated = simulated.iter().map(|s| evaluate(s, &file.goal, &file.harm)).collect();
+    let advice = decide(evaluated, &file.treatment.every, &file.goal, &file.advice);
+    let mut shown: Vec<Plan> = advice.alternatives(1).into_iter().filter_map(|i| Some(advice.options.get(i)?.plan.clone())).collect();
+    shown.extend(advice.keep.and_then(|i| Some(advice.options.get(i)?.plan.clone())));
+    shown.push(Plan { kind: Kind::Stop, loading: None, regimen: None });
+    let curves = simulator.curves(&shown).map_err(failed)?;
+    let key = twin.key_parameter(simulator.draws());
+    Ok(Advised { advice, present: plan, key, curves, twin })
+}
+
+/// The present plan, and every regimen of the grid; with a loading dose first while no dose has been given.
+fn candidates(
+    file: &crate::model::twin_file::TwinFile,
+    facts: &Facts,
+    present: Option<&Present>,
+    weight: Option<f64>,
+) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    if let Some(present) = present {
+        plans.push(Plan { kind: Kind::Keep, loading: None, regimen: Some(present.regimen) });
+    }
+    let loading = match weight {
+        Some(weight) if facts.given.is_empty() => loading_doses(&file.treatment, weight),
+        _ => Vec::new(),
+    };
+    for regimen in grid(&file.treatment) {
+        if loading.is_empty() {
+            if !present.is_some_and(|p| same(&p.regimen, &regimen)) {
+                plans.push(Plan { kind: Kind::Change, loading: None, regimen: Some(regimen) });
+            }
+        } else {
+            plans.extend(loading.iter().filter(|l| **l > regimen.amount).map(|l| Plan {
+                kind: Kind::Change,
+                loading: Some(*l),
+                regimen: Some(regimen),
+            }));
+        }
+    }
+    plans
+}

@@ -1,0 +1,173 @@
+//! Puts the parts together and runs the server: the only place that knows every concrete type.
+
+use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc, time::Duration};
+
+use actix_web::web;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    cds::advisor::Advisor as _,
+    demo::{Demo, FHIR_PATH},
+    fhir::{client::Client, terminology::Terminology},
+    http::server,
+    model::catalog::Catalog,
+    service::{Handle, Parts, TwinAdvisor},
+    settings::Settings,
+    store, telemetry,
+};
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// For a hospital.
+    Production,
+    /// With sample patients and the playground.
+    Demo,
+}
+
+/// Says on standard error what is being done; a moving line on a terminal, plain lines elsewhere.
+struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    fn start(mode: Mode) -> Self {
+        if mode == Mode::Production || !std::io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(80));
+        Self(Some(bar))
+    }
+
+    fn step(&self, text: &str) {
+        match &self.0 {
+            Some(bar) => bar.set_message(text.to_owned()),
+            None => tracing::info!("{text}"),
+        }
+    }
+
+    fn end(self) {
+        if let Some(bar) = self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// In one sentence for the operator, when the server cannot start or breaks.
+pub fn run(settings: Settings, mode: Mode) -> Result<(), String> {
+    telemetry::start(&settings.log);
+    // Evaluations run on the blocking threads of this runtime, requests are read by actix's workers.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    runtime.block_on(serve(settings, mode))
+}
+
+async fn serve(settings: Settings, mode: Mode) -> Result<(), String> {
+    let progress = Progress::start(mode);
+    let started = start(settings, mode, |text| progress.step(text))?;
+    progress.end();
+    match mode {
+        Mode::Demo => greet(&started),
+        Mode::Production => {
+            tracing::info!(address = %started.address, twins = started.twins, services = started.services, "ready");
+        }
+    }
+    started.server.await.map_err(|e| e.to_string())
+}
+
+/// A server that was started.
+pub struct Started {
+    /// Runs while it is awaited.
+    pub server: actix_web::dev::Server,
+    /// As bound.
+    pub address: SocketAddr,
+    /// How many twins are served.
+    pub twins: usize,
+    /// How many models vote in them.
+    pub models: usize,
+    /// How many services that makes.
+    pub services: usize,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// Starts a server, saying each step. Must be called inside a tokio runtime.
+///
+/// # Errors
+/// In one sentence for the operator.
+pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Started, String> {
+    step("reading the twins");
+    let (catalog, errors) = Catalog::load(settings.models.folder.as_deref());
+    for error in &errors {
+        tracing::error!("{error}");
+    }
+    if catalog.twins.is_empty() {
+        let reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        return Err(format!("no twin can be served. {}", reasons.join("; ")));
+    }
+    let twins = catalog.twins.len();
+    let models = catalog.twins.iter().map(|t| t.models.len()).sum();
+    step("reading the terminology");
+    let mut terminology = Terminology::default();
+    if let Some(file) = &settings.terminology.file {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file).map_err(|e| format!("{name}: {e}"))?;
+        terminology = terminology.extend(Terminology::parse(&name, &text).map_err(|e| e.to_string())?);
+    }
+    step("opening the store");
+    let stores = store::open::open(&settings.store);
+    let mut warnings: Vec<String> = errors.iter().map(|e| format!("not served: {e}")).collect();
+    warnings.extend(stores.warnings.iter().cloned());
+    let advisor = Arc::new(Handle(TwinAdvisor::new(Parts {
+        catalog,
+        client: Client::new(&settings.fhir).map_err(|e| e.to_string())?,
+        terminology,
+        stores,
+        zone: settings.zone().map_err(|e| e.to_string())?,
+        as_of: settings.clock.as_of,
+        draws: settings.models.draws,
+    })));
+    let demo = match mode {
+        Mode::Production => None,
+        Mode::Demo => {
+            step("moving the sample patients to today");
+            Some(web::Data::new(Demo::new(advisor.services().to_vec()).map_err(|e| e.to_string())?))
+        }
+    };
+    step("opening the port");
+    let listen = settings.http.listen;
+    let services = advisor.services().len();
+    let extra = move |config: &mut web::ServiceConfig| {
+        if let Some(demo) = &demo {
+            crate::demo::configure(config, demo.clone());
+        }
+    };
+    let (server, address) = server::serve(settings.http, advisor, extra)
+        .map_err(|e| format!("{listen} cannot be listened on: {e}; choose another with --listen"))?;
+    Ok(Started { server, address, twins, models, services, warnings })
+}
+
+/// What a newcomer needs to know, in plain words.
+fn greet(started: &Started) {
+    use std::io::Write as _;
+    let Started { address, twins, models, services, warnings, .. } = started;
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(
+        out,
+        "Jumeau demo is ready: {twins} twin, {models} models, {services} services. Sample patients only; nothing leaves this machine.\n\
+         \n\
+         Playground               http://{address}/\n\
+         For an EHR (discovery)   http://{address}/cds-services\n\
+         Sample FHIR server       http://{address}{FHIR_PATH}\n\
+         \n\
+         Stop with Ctrl-C. Investigational software: not a certified medical device."
+    );
+    for warning in warnings {
+        let _ = writeln!(out, "Note: {warning}");
+    }
+    let _ = out.flush();
+}

@@ -1,0 +1,230 @@
+//! Parameter sets drawn from what is known of a patient.
+//!
+//! With measurements: proposals from a mixture of the Laplace approximations around the modes (nine parts) and of the prior
+//! (one part, so that no region the prior allows is ever weighted without bound), then sampling importance resampling
+//! against the exact posterior. Without measurements the draws come from the prior itself.
+
+use super::EngineError;
+use super::fit::{Fit, Objective};
+use super::linalg::{cholesky, cholesky_log_det, cholesky_solve};
+use super::random::Random;
+use super::system::System;
+
+/// Share of the proposals that come from the prior.
+const PRIOR_SHARE: f64 = 0.1;
+/// Proposals for each draw kept.
+const PROPOSALS: usize = 2;
+
+/// Equally probable parameter sets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draws {
+    n: usize,
+    width: usize,
+    /// Row by row: one set after the other.
+    parameters: Vec<f64>,
+    /// Effective number of independent draws: of the proposals, `(sum w)^2 / sum w^2`; the number of draws for a prior.
+    pub ess: f64,
+    /// How many proposals were weighed; 0 if the draws come from the prior itself.
+    pub proposals: usize,
+}
+
+impl Draws {
+    /// Parameter sets given as rows of `width` numbers.
+    ///
+    /// # Errors
+    /// A list whose length is no multiple of `width`, or an empty one.
+    pub fn from_rows(width: usize, parameters: Vec<f64>) -> Result<Self, EngineError> {
+        if width == 0 || parameters.is_empty() || parameters.len() % width != 0 {
+            return Err(EngineError::input(
+                "a table of parameter sets",
+                format!("{} / {width}", parameters.len()),
+            ));
+        }
+        let n = parameters.len() / width;
+        Ok(Self {
+            n,
+            width,
+            parameters,
+            ess: n as f64,
+            proposals: 0,
+        })
+    }
+
+    /// How many sets there are.
+    pub fn len(&self) -> usize {
+        self.n
+    }
+
+    /// Whether there is no set.
+    pub fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    /// The sets, each with the parameters in the order of the system.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
+        self.parameters.chunks_exact(self.width.max(1))
+    }
+}
+
+/// A normal distribution of the random effects.
+struct Cloud<'a> {
+    centre: &'a [f64],
+    factor: Vec<f64>,
+    log_det: f64,
+    log_share: f64,
+}
+
+impl Cloud<'_> {
+    /// Logarithm of share times density, without the constant common to all clouds.
+    fn log_density(&self, eta: &[f64], scratch: &mut Vec<f64>) -> f64 {
+        scratch.clear();
+        scratch.extend(eta.iter().zip(self.centre).map(|(e, c)| e - c));
+        let difference = scratch.clone();
+        cholesky_solve(eta.len(), &self.factor, scratch);
+        let square: f64 = difference.iter().zip(scratch.iter()).map(|(a, b)| a * b).sum();
+        self.log_share - 0.5 * (square + self.log_det)
+    }
+
+    fn draw(&self, random: &Random, row: u64, eta: &mut [f64]) {
+        let m = eta.len();
+        let z: Vec<f64> = (0..m).map(|j| random.normal(row, j as u64)).collect();
+        for (i, cell) in eta.iter_mut().enumerate() {
+            *cell = self.centre[i] + (0..=i).map(|j| self.factor[i * m + j] * z[j]).sum::<f64>();
+        }
+    }
+}
+
+impl Fit {
+    /// Draws `n` equally probable parameter sets; the same seed gives the same sets.
+    ///
+    /// # Errors
+    /// `n` of 0, a system other than the one fitted, or a posterior in which no proposal has a finite density.
+    pub fn draws(&self, system: &System, n: usize, seed: u64) -> Result<Draws, EngineError> {
+        let m = system.effects().len();
+        let width = system.parameters().len();
+        let fits = width == self.typical.len() && self.modes.iter().all(|mode| mode.eta.len() == m);
+        if n == 0 || n > 10_000_000 || !fits {
+            return Err(EngineError::input("the number of draws", format!("{n}")));
+        }
+        let random = Random::new(seed);
+        let mut parameters = Vec::with_capacity(n * width);
+        let zero = vec![0.0; m];
+        let prior = |share: f64, weight: f64| -> Cloud {
+            let factor: Vec<f64> = system.omega().factor().iter().map(|x| x / weight.sqrt()).collect();
+            Cloud {
+                centre: &zero,
+                log_det: cholesky_log_det(m, &factor),
+                factor,
+                log_share: share.ln(),
+            }
+        };
+        let mut eta = vec![0.0; m];
+        if self.n_observations == 0 || m == 0 {
+            let prior = prior(1.0, 1.0);
+            for i in 0..n {
+                prior.draw(&random, i as u64, &mut eta);
+                parameters.extend(system.individual(&self.typical, &eta));
+            }
+            return finite(Draws {
+                n,
+                width,
+                parameters,
+                ess: n as f64,
+                proposals: 0,
+            });
+        }
+        let mut clouds = Vec::with_capacity(self.modes.len() + 1);
+        for mode in &self.modes {
+            let Some(factor) = cholesky(m, &mode.covariance) else {
+                continue;
+            };
+            let log_det = cholesky_log_det(m, &factor);
+            let log_share = ((1.0 - PRIOR_SHARE) * mode.weight).ln();
+            clouds.push(Cloud {
+                centre: &mode.eta,
+                factor,
+                log_det,
+                log_share,
+            });
+        }
+        clouds.push(prior(PRIOR_SHARE, self.prior_weight));
+        let count = PROPOSALS * n;
+        let mut objective = Objective::new(
+            system,
+            &self.typical,
+            &self.doses,
+            &self.observations,
+            self.prior_weight,
+        )?;
+        let mut proposals = Vec::with_capacity(count * m);
+        let mut weights = Vec::with_capacity(count);
+        let mut scratch = Vec::with_capacity(m);
+        for i in 0..count {
+            // Stratified: each cloud gets its share of the proposals to within one.
+            let mut place = (i as f64 + random.uniform(i as u64, u64::from(u32::MAX))) / count as f64;
+            let mut chosen = clouds.len() - 1;
+            for (c, cloud) in clouds.iter().enumerate() {
+                let share = cloud.log_share.exp();
+                if place < share {
+                    chosen = c;
+                    break;
+                }
+                place -= share;
+            }
+            clouds[chosen].draw(&random, i as u64, &mut eta);
+            let densities: Vec<f64> = clouds
+                .iter()
+                .map(|cloud| cloud.log_density(&eta, &mut scratch))
+                .collect();
+            let log_proposal = log_sum_exp(&densities);
+            let log_weight = objective
+                .value(&eta)
+                .map_or(f64::NEG_INFINITY, |ofv| -0.5 * ofv - log_proposal);
+            weights.push(if log_weight.is_nan() {
+                f64::NEG_INFINITY
+            } else {
+                log_weight
+            });
+            proposals.extend_from_slice(&eta);
+        }
+        let largest = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if !largest.is_finite() {
+            return Err(EngineError::NotFinite { what: "the posterior" });
+        }
+        weights.iter_mut().for_each(|w| *w = (*w - largest).exp());
+        let sum: f64 = weights.iter().sum();
+        let ess = sum * sum / weights.iter().map(|w| w * w).sum::<f64>();
+        // Systematic resampling: one random offset, then equal strides through the weights.
+        let offset = random.uniform(u64::MAX, 0);
+        let mut reached = 0.0;
+        let mut from = 0;
+        for i in 0..n {
+            let place = (i as f64 + offset) / n as f64 * sum;
+            while from + 1 < count && reached + weights[from] < place {
+                reached += weights[from];
+                from += 1;
+            }
+            parameters.extend(system.individual(&self.typical, &proposals[from * m..(from + 1) * m]));
+        }
+        finite(Draws {
+            n,
+            width,
+            parameters,
+            ess,
+            proposals: count,
+        })
+    }
+}
+
+fn finite(draws: Draws) -> Result<Draws, EngineError> {
+    if draws.parameters.iter().all(|x| x.is_finite()) {
+        Ok(draws)
+    } else {
+        Err(EngineError::NotFinite { what: "a draw" })
+    }
+}
+
+fn log_sum_exp(values: &[f64]) -> f64 {
+    let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    largest + values.iter().map(|x| (x - largest).exp()).sum::<f64>().ln()
+}

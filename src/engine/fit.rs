@@ -1,0 +1,481 @@
+//! The most probable parameters of one patient.
+//!
+//! Minimises `OFV = sum of [ln var + (y - f)^2 / var] + prior_weight * eta' inverse(Omega) eta`, the variance taken at the
+//! individual prediction, by Fisher scoring with exact gradients, then by Newton steps. Several fixed starting points are
+//! always used, because with few measurements the surface often has two valleys; every distinct valley is kept.
+
+use super::evaluate::Evaluator;
+use super::likelihood::term;
+use super::linalg::{cholesky, cholesky_inverse, cholesky_log_det, cholesky_solve, quadratic};
+use super::system::System;
+use super::{Bound, Dose, EngineError, Observation};
+use serde::{Deserialize, Serialize};
+
+/// Settings of [`fit`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct FitOptions {
+    /// Weight of the prior; below 1 trusts the measurements more (a flattened prior). Must be above 0.
+    pub prior_weight: f64,
+    /// Most steps from one starting point.
+    pub max_iterations: usize,
+}
+
+impl Default for FitOptions {
+    fn default() -> Self {
+        Self {
+            prior_weight: 1.0,
+            max_iterations: 100,
+        }
+    }
+}
+
+/// One local minimum of the objective function: one explanation of the measurements.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mode {
+    /// Random effects.
+    pub eta: Vec<f64>,
+    /// Objective function value, without constants.
+    pub ofv: f64,
+    /// Covariance of the random effects around the mode (Laplace: inverse of half the Hessian), row by row.
+    pub covariance: Vec<f64>,
+    /// Individual parameters.
+    pub parameters: Vec<f64>,
+    /// Share of the posterior probability in this mode, by the Laplace approximation.
+    pub weight: f64,
+    /// Whether this is a true minimum: no slope left, positive curvature in every direction, no runaway.
+    pub converged: bool,
+    /// Steps taken from the best starting point.
+    pub iterations: usize,
+    /// Individual predictions (IPRED), one for each observation.
+    pub ipred: Vec<f64>,
+    /// Weighted residuals (IWRES), one for each observation; `None` where only a limit is known.
+    pub weighted_residuals: Vec<Option<f64>>,
+}
+
+impl Mode {
+    /// Standard deviation of each random effect.
+    pub fn eta_sd(&self) -> Vec<f64> {
+        let m = self.eta.len();
+        (0..m).map(|i| self.covariance[i * m + i].sqrt()).collect()
+    }
+}
+
+/// What is known of a patient after the measurements.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fit {
+    /// Modes, the best first. Never empty.
+    pub modes: Vec<Mode>,
+    /// For each random effect, variance after the measurements over variance before, in the best mode: 1 means nothing was
+    /// learned.
+    pub shrinkage: Vec<f64>,
+    /// How many observations were used.
+    pub n_observations: usize,
+    pub(crate) typical: Vec<f64>,
+    pub(crate) doses: Vec<Dose>,
+    pub(crate) observations: Vec<Observation>,
+    pub(crate) prior_weight: f64,
+}
+
+impl Fit {
+    /// The best mode.
+    pub fn best(&self) -> Option<&Mode> {
+        self.modes.first()
+    }
+
+    /// Whether the best mode is a true minimum.
+    pub fn converged(&self) -> bool {
+        self.best().is_some_and(|mode| mode.converged)
+    }
+}
+
+/// Votes of several models of one drug: proportional to `exp(-OFV/2)`, adding to 1 (Uster and others 2021, DOI
+/// 10.1002/cpt.2065). A value that is not finite gets no vote.
+pub fn ofv_weights(ofv: &[f64]) -> Vec<f64> {
+    let best = ofv
+        .iter()
+        .copied()
+        .filter(|x| x.is_finite())
+        .fold(f64::INFINITY, f64::min);
+    let raw: Vec<f64> = ofv
+        .iter()
+        .map(|x| if x.is_finite() { (-0.5 * (x - best)).exp() } else { 0.0 })
+        .collect();
+    let sum: f64 = raw.iter().sum();
+    raw.into_iter().map(|x| if sum > 0.0 { x / sum } else { 0.0 }).collect()
+}
+
+/// The objective function of one patient.
+pub(crate) struct Objective<'a> {
+    evaluator: Evaluator<'a>,
+    system: &'a System,
+    observations: &'a [Observation],
+    prior_weight: f64,
+    gradient: Vec<f64>,
+    fisher: Vec<f64>,
+}
+
+impl<'a> Objective<'a> {
+    pub(crate) fn new(
+        system: &'a System,
+        typical: &'a [f64],
+        doses: &[Dose],
+        observations: &'a [Observation],
+        prior_weight: f64,
+    ) -> Result<Self, EngineError> {
+        if !(prior_weight.is_finite() && prior_weight > 0.0) {
+            return Err(EngineError::input("the weight of the prior", prior_weight.to_string()));
+        }
+        if let Some(bad) = observations
+            .iter()
+            .find(|o| !(o.time.is_finite() && o.value.is_finite()))
+        {
+            return Err(EngineError::input("an observation", format!("{bad:?}")));
+        }
+        let m = system.effects().len();
+        Ok(Self {
+            evaluator: Evaluator::new(system, typical, doses, observations)?,
+            system,
+            observations,
+            prior_weight,
+            gradient: vec![0.0; m],
+            fisher: vec![0.0; m * m],
+        })
+    }
+
+    fn prior(&self, eta: &[f64]) -> f64 {
+        self.prior_weight * quadratic(eta.len(), self.system.omega().inverse(), eta)
+    }
+
+    /// The objective function, or `None` where it is not finite.
+    pub(crate) fn value(&mut self, eta: &[f64]) -> Option<f64> {
+        if !self.evaluator.run(eta, false) {
+            return None;
+        }
+        let mut sum = self.prior(eta);
+        for (observation, f) in self.observations.iter().zip(&self.evaluator.predictions) {
+            sum += term(observation, &self.system.outputs()[observation.output].error, *f).value;
+        }
+        sum.is_finite().then_some(sum)
+    }
+
+    /// The objective function; leaves its gradient and expected Hessian behind.
+    fn with_slopes(&mut self, eta: &[f64]) -> Option<f64> {
+        if !self.evaluator.run(eta, true) {
+            return None;
+        }
+        let m = eta.len();
+        let inverse = self.system.omega().inverse();
+        let mut sum = 0.0;
+        for i in 0..m {
+            let mut row = 0.0;
+            for j in 0..m {
+                row += inverse[i * m + j] * eta[j];
+                self.fisher[i * m + j] = 2.0 * self.prior_weight * inverse[i * m + j];
+            }
+            sum += self.prior_weight * row * eta[i];
+            self.gradient[i] = 2.0 * self.prior_weight * row;
+        }
+        for (o, observation) in self.observations.iter().enumerate() {
+            let error = &self.system.outputs()[observation.output].error;
+            let t = term(observation, error, self.evaluator.predictions[o]);
+            sum += t.value;
+            let row = &self.evaluator.jacobian[o * m..(o + 1) * m];
+            for i in 0..m {
+                self.gradient[i] += t.slope * row[i];
+                for j in 0..m {
+                    self.fisher[i * m + j] += t.curvature * row[i] * row[j];
+                }
+            }
+        }
+        let fine =
+            sum.is_finite() && self.gradient.iter().all(|x| x.is_finite()) && self.fisher.iter().all(|x| x.is_finite());
+        fine.then_some(sum)
+    }
+
+    /// Hessian by central differences of the exact gradient.
+    fn hessian(&mut self, eta: &[f64]) -> Option<Vec<f64>> {
+        let m = eta.len();
+        let mut hessian = vec![0.0; m * m];
+        let mut moved = eta.to_vec();
+        for j in 0..m {
+            let h = 1e-4 * self.system.omega().sd()[j];
+            moved[j] = eta[j] + h;
+            self.with_slopes(&moved)?;
+            for i in 0..m {
+                hessian[i * m + j] = self.gradient[i];
+            }
+            moved[j] = eta[j] - h;
+            self.with_slopes(&moved)?;
+            for i in 0..m {
+                hessian[i * m + j] = (hessian[i * m + j] - self.gradient[i]) / (2.0 * h);
+            }
+            moved[j] = eta[j];
+        }
+        for i in 0..m {
+            for j in 0..i {
+                let mean = 0.5 * (hessian[i * m + j] + hessian[j * m + i]);
+                hessian[i * m + j] = mean;
+                hessian[j * m + i] = mean;
+            }
+        }
+        Some(hessian)
+    }
+
+    /// Largest slope a standard deviation of the prior.
+    fn slope_left(&self) -> f64 {
+        self.gradient
+            .iter()
+            .zip(self.system.omega().sd())
+            .map(|(g, sd)| (g * sd).abs())
+            .fold(0.0, f64::max)
+    }
+
+    /// Distance in standard deviations of the prior, the largest over the effects.
+    fn distance(&self, a: &[f64], b: &[f64]) -> f64 {
+        a.iter()
+            .zip(b)
+            .zip(self.system.omega().sd())
+            .map(|((a, b), sd)| ((a - b) / sd).abs())
+            .fold(0.0, f64::max)
+    }
+
+    /// Steps downhill from `eta` until they are shorter than `enough` prior standard deviations.
+    fn descend(&mut self, eta: &mut Vec<f64>, enough: f64, budget: usize) -> Option<(f64, usize)> {
+        let m = eta.len();
+        let mut value = self.with_slopes(eta)?;
+        let zero = vec![0.0; m];
+        for iteration in 1..=budget {
+            let factor = cholesky(m, &self.fisher)?;
+            let mut step: Vec<f64> = self.gradient.iter().map(|g| -g).collect();
+            cholesky_solve(m, &factor, &mut step);
+            let length = self.distance(&step, &zero);
+            // A first step from afar must not jump out of the region where the model means anything.
+            let mut scale = if length > 2.0 { 2.0 / length } else { 1.0 };
+            let mut better = None;
+            for _ in 0..20 {
+                let tried: Vec<f64> = eta.iter().zip(&step).map(|(e, s)| e + scale * s).collect();
+                if let Some(new) = self.with_slopes(&tried).filter(|new| *new < value) {
+                    better = Some((tried, new));
+                    break;
+                }
+                scale *= 0.5;
+            }
+            let Some((tried, new)) = better else {
+                // No lower point along a downhill direction: at the bottom to rounding.
+                value = self.with_slopes(eta)?;
+                return Some((value, iteration));
+            };
+            *eta = tried;
+            value = new;
+            if length * scale < enough {
+                return Some((value, iteration));
+            }
+        }
+        Some((value, budget))
+    }
+}
+
+/// Fixed starting points: no effect, and 1.5 standard deviations either way along the most variable effect.
+fn starts(system: &System) -> Vec<Vec<f64>> {
+    let sd = system.omega().sd();
+    let mut all = vec![vec![0.0; sd.len()]];
+    let widest = (0..sd.len()).max_by(|a, b| sd[*a].total_cmp(&sd[*b]).then(b.cmp(a)));
+    if let Some(widest) = widest {
+        for side in [1.5, -1.5] {
+            let mut start = vec![0.0; sd.len()];
+            start[widest] = side * sd[widest];
+            all.push(start);
+        }
+    }
+    all
+}
+
+/// Finds the most probable parameters given doses and measurements. `typical` are the parameters of a typical patient with
+/// the same covariates, in the order of [`System::parameters`].
+///
+/// # Errors
+/// Unusable input, or no finite minimum from any starting point. A minimum that is doubtful is an answer, not an error: see
+/// [`Mode::converged`].
+pub fn fit(
+    system: &System,
+    typical: &[f64],
+    doses: &[Dose],
+    observations: &[Observation],
+    options: &FitOptions,
+) -> Result<Fit, EngineError> {
+    let mut objective = Objective::new(system, typical, doses, observations, options.prior_weight)?;
+    let m = system.effects().len();
+    let mut modes = Vec::new();
+    if m == 0 || observations.is_empty() {
+        let eta = vec![0.0; m];
+        let ofv = objective
+            .value(&eta)
+            .ok_or(EngineError::NotFinite { what: "a prediction" })?;
+        modes.push(objective.mode(eta, ofv, system.omega().matrix().to_vec(), true, 0));
+    } else {
+        let all = starts(system);
+        let tried = all.len();
+        let mut candidates: Vec<(Vec<f64>, f64, usize)> = Vec::new();
+        for mut eta in all {
+            let Some((ofv, iterations)) = objective.descend(&mut eta, 0.02, options.max_iterations) else {
+                continue;
+            };
+            match candidates
+                .iter_mut()
+                .find(|(known, ..)| objective.distance(known, &eta) < 0.1)
+            {
+                Some(known) if known.1 > ofv => *known = (eta, ofv, iterations),
+                Some(_) => {}
+                None => candidates.push((eta, ofv, iterations)),
+            }
+        }
+        for (eta, ofv, iterations) in candidates {
+            let Some(mode) = objective.finish(eta, ofv, iterations, options.max_iterations) else {
+                continue;
+            };
+            let known = modes
+                .iter_mut()
+                .find(|known: &&mut Mode| objective.distance(&known.eta, &mode.eta) < 1e-3);
+            match known {
+                Some(known) if known.ofv > mode.ofv => *known = mode,
+                Some(_) => {}
+                None => modes.push(mode),
+            }
+        }
+        if modes.is_empty() {
+            return Err(EngineError::NoMode { starts: tried });
+        }
+        // A point that is no minimum explains nothing once a true minimum is known.
+        if modes.iter().any(|mode| mode.converged) {
+            let lowest = modes
+                .iter()
+                .filter(|mode| mode.converged)
+                .map(|mode| mode.ofv)
+                .fold(f64::INFINITY, f64::min);
+            modes.retain(|mode| mode.converged || mode.ofv < lowest);
+        }
+    }
+    modes.sort_by(|a, b| a.ofv.total_cmp(&b.ofv));
+    weigh(m, &mut modes);
+    let shrinkage = match modes.first() {
+        Some(best) => (0..m)
+            .map(|i| best.covariance[i * m + i] / system.omega().matrix()[i * m + i])
+            .collect(),
+        None => Vec::new(),
+    };
+    Ok(Fit {
+        modes,
+        shrinkage,
+        n_observations: observations.len(),
+        typical: typical.to_vec(),
+        doses: doses.to_vec(),
+        observations: observations.to_vec(),
+        prior_weight: options.prior_weight,
+    })
+}
+
+impl Objective<'_> {
+    /// Newton steps to the bottom, then curvature and flags.
+    fn finish(&mut self, mut eta: Vec<f64>, mut ofv: f64, mut iterations: usize, budget: usize) -> Option<Mode> {
+        let m = eta.len();
+        let mut hessian = self.hessian(&eta)?;
+        let mut factor = cholesky(m, &hessian);
+        if factor.is_none() {
+            // Not yet in a bowl: go on downhill with short steps first.
+            let (value, more) = self.descend(&mut eta, 1e-5, budget)?;
+            ofv = value;
+            iterations += more;
+            hessian = self.hessian(&eta)?;
+            factor = cholesky(m, &hessian);
+        }
+        self.with_slopes(&eta)?;
+        let origin = eta.clone();
+        for _ in 0..8 {
+            let Some(factor) = &factor else { break };
+            if self.slope_left() < 1e-8 {
+                break;
+            }
+            let mut step: Vec<f64> = self.gradient.iter().map(|g| -g).collect();
+            cholesky_solve(m, factor, &mut step);
+            let tried: Vec<f64> = eta.iter().zip(&step).map(|(e, s)| e + s).collect();
+            let before = self.slope_left();
+            match self.with_slopes(&tried) {
+                Some(new) if new <= ofv + 1e-9 && self.slope_left() < before => {
+                    eta = tried;
+                    ofv = new;
+                    iterations += 1;
+                }
+                _ => {
+                    self.with_slopes(&eta)?;
+                    break;
+                }
+            }
+        }
+        if self.slope_left() > 1e-6 {
+            let (value, more) = self.descend(&mut eta, 1e-9, budget)?;
+            ofv = value;
+            iterations += more;
+        }
+        let slope_left = self.slope_left();
+        if self.distance(&eta, &origin) > 1e-5 {
+            hessian = self.hessian(&eta)?;
+            factor = cholesky(m, &hessian);
+        }
+        let runaway = eta
+            .iter()
+            .zip(self.system.omega().sd())
+            .any(|(eta, sd)| (eta / sd).abs() > 10.0);
+        let converged = factor.is_some() && slope_left < 1e-4 && !runaway;
+        let factor = match factor {
+            Some(factor) => factor,
+            // Flagged as not converged; the expected Hessian gives a width that is at least positive.
+            None => {
+                self.with_slopes(&eta)?;
+                cholesky(m, &self.fisher)?
+            }
+        };
+        let covariance = cholesky_inverse(m, &factor).into_iter().map(|x| 2.0 * x).collect();
+        self.value(&eta)?;
+        Some(self.mode(eta, ofv, covariance, converged, iterations))
+    }
+
+    /// A mode at the last evaluation.
+    fn mode(&self, eta: Vec<f64>, ofv: f64, covariance: Vec<f64>, converged: bool, iterations: usize) -> Mode {
+        let ipred = self.evaluator.predictions.clone();
+        let weighted_residuals = self
+            .observations
+            .iter()
+            .zip(&ipred)
+            .map(|(observation, f)| {
+                let sd = self.system.outputs()[observation.output].error.variance(*f).sqrt();
+                (observation.bound == Bound::Exact).then_some((observation.value - f) / sd)
+            })
+            .collect();
+        let parameters = self.evaluator.parameters().to_vec();
+        Mode {
+            eta,
+            ofv,
+            covariance,
+            parameters,
+            weight: 1.0,
+            converged,
+            iterations,
+            ipred,
+            weighted_residuals,
+        }
+    }
+}
+
+/// Laplace: the mass of a mode is `exp(-OFV/2) * sqrt(det covariance)`.
+fn weigh(m: usize, modes: &mut [Mode]) {
+    let masses: Vec<f64> = modes
+        .iter()
+        .map(|mode| {
+            let log_det = cholesky(m, &mode.covariance).map_or(0.0, |l| cholesky_log_det(m, &l));
+            mode.ofv - log_det
+        })
+        .collect();
+    for (mode, weight) in modes.iter_mut().zip(ofv_weights(&masses)) {
+        mode.weight = weight;
+    }
+}

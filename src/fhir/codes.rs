@@ -1,0 +1,248 @@
+//! Matching of codes and of drugs.
+
+use crate::patient::needs::{Code, Drug};
+
+use super::peek::{Concept, Medication};
+use super::terminology::Terminology;
+
+/// Whether a recorded code is one that is asked for. A trailing `*` asks for every code that begins so.
+///
+/// ICD codes are compared without their dot: half of all systems leave it out.
+pub fn matches(wanted: &Code, system: &str, code: &str, terminology: &Terminology) -> bool {
+    let system = terminology.canonical(system);
+    if system != wanted.system {
+        return false;
+    }
+    let wildcard = wanted.code.strip_suffix('*');
+    let pattern = wildcard.unwrap_or(&wanted.code);
+    if system.contains("/icd-") {
+        let mut recorded = code.chars().filter(|c| *c != '.').map(|c| c.to_ascii_uppercase());
+        let asked = pattern.chars().filter(|c| *c != '.').map(|c| c.to_ascii_uppercase());
+        for letter in asked {
+            if recorded.next() != Some(letter) {
+                return false;
+            }
+        }
+        return wildcard.is_some() || recorded.next().is_none();
+    }
+    match wildcard {
+        Some(prefix) => code.starts_with(prefix),
+        None => code == pattern,
+    }
+}
+
+/// Whether any coding of the concept is asked for.
+pub fn any(wanted: &[Code], concept: &Concept<'_>, terminology: &Terminology) -> bool {
+    concept
+        .codes()
+        .any(|(system, code)| wanted.iter().any(|w| matches(w, system, code, terminology)))
+}
+
+/// How a drug was recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    /// By a code of the ingredient, the class, or a known product.
+    Code,
+    /// Only by its name in a text.
+    Text,
+}
+
+/// Whether the concept is the drug: by a code of its own, by a product of the table, or else by its name.
+///
+/// A code that the table knows as another drug settles the matter: the text is not asked any more.
+pub fn drug(drug: &Drug, concept: &Concept<'_>, terminology: &Terminology) -> Option<Match> {
+    let mut other = false;
+    for (system, code) in concept.codes() {
+        if drug.codes.iter().any(|w| matches(w, system, code, terminology)) {
+            return Some(Match::Code);
+        }
+        match terminology.ingredient(system, code) {
+            Some(name) if name.eq_ignore_ascii_case(&drug.name) => return Some(Match::Code),
+            Some(_) => other = true,
+            None => {}
+        }
+    }
+    if other {
+        return None;
+    }
+    concept.texts().any(|text| names(drug, text)).then_some(Match::Text)
+}
+
+/// Whether a Medication resource is the drug: by its code, its ingredients, or its identifiers.
+pub fn medication(wanted: &Drug, product: &Medication<'_>, terminology: &Terminology) -> Option<Match> {
+    let mut found = None;
+    let mut other = false;
+    for concept in product.code.iter().chain(
+        product
+            .ingredient
+            .iter()
+            .filter_map(|i| i.item_codeable_concept.as_ref()),
+    ) {
+        match drug(wanted, concept, terminology) {
+            Some(Match::Code) => return Some(Match::Code),
+            Some(Match::Text) => found = Some(Match::Text),
+            None => {}
+        }
+    }
+    for id in &product.identifier {
+        let (Some(system), Some(value)) = (&id.system, &id.value) else {
+            continue;
+        };
+        match terminology.ingredient(system.as_str(), value.as_str()) {
+            Some(name) if name.eq_ignore_ascii_case(&wanted.name) => return Some(Match::Code),
+            Some(_) => other = true,
+            None if names(wanted, value.as_str()) => found = Some(Match::Text),
+            None => {}
+        }
+    }
+    if other { None } else { found }
+}
+
+fn names(drug: &Drug, text: &str) -> bool {
+    drug.synonyms.iter().any(|synonym| has_word(text, synonym))
+}
+
+/// Whether `word` stands in `text` as a whole word (or words), whatever the case.
+pub fn has_word(text: &str, word: &str) -> bool {
+    let text = text.to_lowercase();
+    let word = word.trim().to_lowercase();
+    if word.is_empty() {
+        return false;
+    }
+    text.match_indices(&word).any(|(start, _)| {
+        let before = text.get(..start).and_then(|s| s.chars().next_back());
+        let after = text.get(start + word.len()..).and_then(|s| s.chars().next());
+        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+    })
+}
+
+/// Words for forms and ways of giving a drug that are not into a vein.
+const OTHER_WAYS: &[&str] = &[
+    "oral",
+    "capsule",
+    "capsules",
+    "tablet",
+    "tablets",
+    "po",
+    "enema",
+    "rectal",
+    "topical",
+    "ophthalmic",
+    "inhaled",
+    "inhalation",
+    "intrathecal",
+    "intravitreal",
+    "intraperitoneal",
+    "nasal",
+];
+
+/// The route as recorded, when it is one that the model does not cover.
+///
+/// `said` are the texts and codes of the recorded route. Without a route in the record, the name of the product is asked: `vancomycin 125 mg oral capsule` says enough.
+pub fn uncovered_route(drug: &Drug, said: &[&str], product: &[&str]) -> Option<String> {
+    if drug.routes.is_empty() {
+        return None;
+    }
+    let covered = |text: &str| {
+        drug.routes
+            .iter()
+            .any(|r| r.eq_ignore_ascii_case(text) || has_word(text, r))
+    };
+    if !said.is_empty() {
+        return (!said.iter().any(|text| covered(text)))
+            .then(|| said.first().map(|s| (*s).to_owned()))
+            .flatten();
+    }
+    OTHER_WAYS
+        .iter()
+        .find(|way| !covered(way) && product.iter().any(|text| has_word(text, way)))
+        .map(|way| (*way).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patient::needs::{RXNORM, SNOMED};
+
+    fn code(system: &str, code: &str) -> Code {
+        Code {
+            system: system.to_owned(),
+            code: code.to_owned(),
+        }
+    }
+
+    fn vancomycin() -> Drug {
+        Drug {
+            name: "vancomycin".into(),
+            codes: vec![code(RXNORM, "11124")],
+            synonyms: vec!["vancomycin".into(), "vancomycine".into()],
+            unit: "mg".into(),
+            routes: vec!["47625008".into(), "iv".into(), "intravenous".into()],
+        }
+    }
+
+    fn concept(json: &str) -> Concept<'_> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn wildcards_and_dots() {
+        let t = Terminology::default();
+        let icd = "http://hl7.org/fhir/sid/icd-10-cm";
+        assert!(matches(&code(icd, "O*"), icd, "O80", &t));
+        assert!(!matches(&code(icd, "O*"), icd, "P80", &t));
+        assert!(matches(&code(icd, "N18.6"), icd, "N186", &t));
+        assert!(matches(&code(icd, "N186"), icd, "n18.6", &t));
+        assert!(!matches(&code(icd, "N18"), icd, "N18.6", &t));
+        assert!(matches(&code(icd, "N18*"), icd, "N18.6", &t));
+        assert!(!matches(&code(SNOMED, "26604007"), SNOMED, "266040071", &t));
+        assert!(!matches(&code(SNOMED, "1"), icd, "1", &t));
+    }
+
+    #[test]
+    fn drugs_by_code_then_by_name() {
+        let (d, t) = (vancomycin(), Terminology::default());
+        let m = |json: &str| drug(&d, &concept(json), &t);
+        assert_eq!(
+            m(&format!(r#"{{"coding":[{{"system":"{RXNORM}","code":"11124"}}]}}"#)),
+            Some(Match::Code)
+        );
+        assert_eq!(m(r#"{"text":"Vancomycin 1 g IV"}"#), Some(Match::Text));
+        assert_eq!(m(r#"{"text":"vancomycine 1 g"}"#), Some(Match::Text));
+        assert_eq!(
+            m(r#"{"coding":[{"code":"X","display":"VANCOMYCIN HCL"}]}"#),
+            Some(Match::Text)
+        );
+        assert_eq!(m(r#"{"text":"televancomycin"}"#), None);
+        assert_eq!(m(r#"{"text":"gentamicin"}"#), None);
+        assert_eq!(m(r#"{}"#), None);
+    }
+
+    #[test]
+    fn a_product_known_as_another_drug_is_not_matched_by_its_text() {
+        let local = Terminology::parse(
+            "x",
+            "[[product]]\nsystem='urn:x'\ningredient='telavancin'\ncodes=['T']\n",
+        )
+        .unwrap();
+        let c = concept(r#"{"coding":[{"system":"urn:x","code":"T"}],"text":"not vancomycin"}"#);
+        assert_eq!(drug(&vancomycin(), &c, &local), None);
+    }
+
+    #[test]
+    fn routes() {
+        let d = vancomycin();
+        assert_eq!(uncovered_route(&d, &["47625008"], &[]), None);
+        assert_eq!(uncovered_route(&d, &["IV DRIP"], &["oral"]), None);
+        assert_eq!(
+            uncovered_route(&d, &["Oral route", "26643006"], &[]).as_deref(),
+            Some("Oral route")
+        );
+        assert_eq!(uncovered_route(&d, &["PO"], &[]).as_deref(), Some("PO"));
+        assert_eq!(
+            uncovered_route(&d, &[], &["vancomycin 125 MG Oral Capsule"]).as_deref(),
+            Some("oral")
+        );
+        assert_eq!(uncovered_route(&d, &[], &["Vancomycin 1 g"]), None);
+    }
+}

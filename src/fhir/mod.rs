@@ -1,0 +1,38 @@
+//! FHIR R4: from what a server sends to the facts that a twin needs, and back to what it can store.
+//!
+//! [`facts::read`] is the way in. Below it, one file has one subject: [`bundle`] takes Bundles apart, [`peek`] looks
+//! at a resource without reading it, [`versions`] keeps the newest, [`references`] tells whose it is, [`codes`] and
+//! [`terminology`] what it is; [`observations`], [`doses`], [`orders`], [`conditions`] and [`person`] read one type
+//! each; [`choose`] decides between contradicting values, [`inferred`] fills in doses that only an order shows.
+
+pub mod allow_list;
+pub mod bundle;
+pub mod choose;
+pub mod client;
+pub mod page;
+pub mod prefetch;
+pub mod template;
+pub mod codes;
+pub mod conditions;
+pub mod dosage;
+pub mod doses;
+pub mod drafts;
+pub mod drugs;
+pub mod facts;
+pub mod inferred;
+pub mod observations;
+pub mod orders;
+pub mod peek;
+pub mod person;
+pub mod references;
+pub mod remarks;
+pub mod terminology;
+pub mod time;
+pub mod typed;
+pub mod units;
+pub mod versions;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod stub;

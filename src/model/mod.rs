@@ -1,0 +1,4 @@
+//! The files in which models are written.
+
+pub mod model_file;
+pub mod table;

@@ -1,0 +1,126 @@
+//! From gathered data to the answer: the part of a call that computes.
+
+use serde_json::value::RawValue;
+
+use crate::{
+    advice::outcome::{Outcome, Question, consider},
+    cds::{
+        advisor::CallError,
+        card::Response,
+        request::{Hook, HookCall},
+    },
+    fhir::{
+        facts::{ReadContext, RecordError, read, read_draft_orders},
+        prefetch::Gathered,
+    },
+    model::catalog::Definition,
+    patient::facts::{Order, Remark},
+    store::TwinKey,
+    twin::cache::Cache,
+    wording::{Language, Wording},
+};
+
+use super::{TwinAdvisor, cards::Case, clock, orders::Subject, picture, words::Reader};
+
+/// A draft order for the twin's drug, with the text it was read from.
+pub struct Draft {
+    /// As read.
+    pub order: Order,
+    /// As sent.
+    pub text: Option<String>,
+}
+
+/// The draft orders that are about this twin's drug; of an order-select, those that are selected.
+pub fn drafts(advisor: &TwinAdvisor, definition: &Definition, call: &HookCall) -> Vec<Draft> {
+    if call.hook == Hook::PatientView {
+        return Vec::new();
+    }
+    let context =
+        ReadContext { patient_id: &call.patient_id, now: clock::now(advisor.as_of, &[]), zone: advisor.zone.clone() };
+    call.draft_orders
+        .iter()
+        .filter(|raw| call.selections.is_empty() || call.selections.iter().any(|s| is(raw, s)))
+        .flat_map(|raw| {
+            let (orders, _) = read_draft_orders(&[raw.as_ref()], &definition.file.needs, &advisor.terminology, &context);
+            orders.into_iter().map(|order| Draft { order, text: Some(raw.get().to_owned()) })
+        })
+        .collect()
+}
+
+/// Whether a selection (`MedicationRequest/abc`, or a bare id) points at this resource.
+fn is(resource: &RawValue, selection: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        id: Option<String>,
+    }
+    let id = selection.rsplit('/').next().unwrap_or(selection);
+    serde_json::from_str::<Named>(resource.get()).is_ok_and(|named| named.id.as_deref() == Some(id))
+}
+
+/// Computes the answer.
+///
+/// # Errors
+/// [`CallError`] when the record is not that of the patient in context, or holds no patient.
+pub fn evaluate(
+    advisor: &TwinAdvisor,
+    definition: &Definition,
+    call: &HookCall,
+    gathered: &Gathered,
+) -> Result<Response, CallError> {
+    let record: Vec<&RawValue> = gathered.resources.values().flatten().map(AsRef::as_ref).collect();
+    let now = clock::now(advisor.as_of, &record);
+    let context = ReadContext { patient_id: &call.patient_id, now, zone: advisor.zone.clone() };
+    let mut facts =
+        read(&record, &definition.file.needs, &advisor.terminology, &context).map_err(|error| match error {
+            RecordError::OtherPatient => CallError::Contradiction(error.to_string()),
+            _ => CallError::MissingData(error.to_string()),
+        })?;
+    for key in gathered.partial() {
+        let args = [("key".to_owned(), key.to_owned())].into();
+        facts.ignored.push(Remark { id: "remark-partial".to_owned(), args, source: None });
+    }
+    for (key, _) in gathered.states.iter().filter(|(_, state)| {
+        !state.has_data() && **state != crate::fhir::prefetch::KeyState::Nothing
+    }) {
+        let args = [("key".to_owned(), key.clone())].into();
+        facts.ignored.push(Remark { id: "remark-unread".to_owned(), args, source: None });
+    }
+    let drafts = drafts(advisor, definition, call);
+    let draft = drafts.first();
+    let language = Language::from_tag(call.language);
+    let key = TwinKey::new(call.tenant.clone(), call.patient_id.clone(), definition.file.id.clone());
+    let question = Question {
+        definition,
+        facts: &facts,
+        draft: draft.map(|d| &d.order),
+        doses_partial: gathered.partial().any(|key| key == super::services::ADMINISTRATIONS),
+        now,
+        zone: &advisor.zone,
+        language: language.tag(),
+        draws: advisor.draws,
+        cache: Cache { store: advisor.stores.twins.as_ref(), key: &key },
+    };
+    let outcome = consider(&question);
+    let reader = Reader { wording: Wording::of(language), now, zone: &advisor.zone };
+    let draft_codes = draft.map(|d| d.order.medication_codes.as_slice()).unwrap_or_default();
+    let case = Case {
+        definition,
+        facts: &facts,
+        reader,
+        subject: Subject { patient: &call.patient_id, encounter: call.encounter_id.as_deref() },
+        draft: draft.and_then(|d| d.text.as_deref()),
+        draft_codes,
+    };
+    let card = match &outcome {
+        Outcome::Silent => None,
+        Outcome::Refused(refusal) => {
+            tracing::info!(twin = definition.file.id, reason = refusal.reason, "refused");
+            Some(case.refused(refusal))
+        }
+        Outcome::Advised(advised) => {
+            tracing::info!(twin = definition.file.id, reused = advised.twin.reused, decision = ?advised.advice.decision, "advised");
+            case.advised(advised, picture::picture(&case, advised))
+        }
+    };
+    Ok(Response { cards: card.into_iter().collect(), extension: None })
+}

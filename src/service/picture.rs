@@ -1,0 +1,203 @@
+//! The numbers behind a card, in its `extension`: for pages that draw the curve, and so that each number can be traced to
+//! the resource it came from.
+
+use serde_json::{Value, json};
+
+use crate::{
+    advice::{
+        decide::{Decision, Evaluated},
+        outcome::Advised,
+    },
+    patient::{facts::Source, needs::UseAs},
+    twin::{interval::Interval, ledger::LeftOut, plan::Kind, simulate::Course},
+};
+
+use super::cards::Case;
+
+/// Four significant figures are more than a picture shows.
+fn rounded(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return 0.0;
+    }
+    let scale = 10f64.powi(3 - crate::wording::magnitude(value));
+    (value * scale).round() / scale
+}
+
+fn course(course: &Course) -> Value {
+    let column = |of: fn(&Interval) -> f64| course.band.iter().map(|b| rounded(of(b))).collect::<Vec<_>>();
+    json!({
+        "hours": course.hours.iter().map(|h| (h * 1000.0).round() / 1000.0).collect::<Vec<_>>(),
+        "p05": column(|b| b.p05),
+        "p50": column(|b| b.p50),
+        "p95": column(|b| b.p95),
+    })
+}
+
+fn interval(interval: &Interval) -> Value {
+    json!({ "median": rounded(interval.p50), "p05": rounded(interval.p05), "p95": rounded(interval.p95) })
+}
+
+fn source(source: &Source) -> Value {
+    match &source.version {
+        Some(version) => json!({ "reference": source.reference, "version": version }),
+        None => json!({ "reference": source.reference }),
+    }
+}
+
+/// The extension of an advising card.
+#[must_use]
+pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
+    let (reader, file, twin) = (case.reader, &case.definition.file, &advised.twin);
+    let hours = |time: jiff::Timestamp| (time.duration_since(reader.now).as_secs_f64() / 36.0).round() / 100.0;
+    let points: Vec<Value> = twin
+        .ledger
+        .levels
+        .iter()
+        .map(|level| {
+            let mut point = json!({
+                "time": level.measurement.time.to_string(),
+                "hours": hours(level.measurement.time),
+                "value": level.measurement.value,
+                "used": level.left_out.is_none(),
+                "source": source(&level.measurement.source),
+            });
+            if let (Some(left_out), Some(point)) = (level.left_out, point.as_object_mut()) {
+                let note = match left_out {
+                    LeftOut::Distribution => "ignored-level-distribution",
+                    LeftOut::NoDoseBefore => "ignored-level-no-dose",
+                };
+                let args = [
+                    ("value", reader.number(level.measurement.value)),
+                    ("unit", twin.level_unit().to_owned()),
+                    ("time", reader.time(level.measurement.time)),
+                ];
+                point.insert("note".to_owned(), Value::String(reader.say(note, args)));
+            }
+            point
+        })
+        .collect();
+    let doses: Vec<Value> = case
+        .facts
+        .given
+        .iter()
+        .map(|g| {
+            json!({
+                "time": g.time.to_string(),
+                "hours": hours(g.time),
+                "amount": g.amount,
+                "unit": file.treatment.unit,
+                "duration_hours": g.duration_hours,
+                "assumed": g.duration_assumed || g.assumed_from_order,
+                "source": source(&g.source),
+            })
+        })
+        .collect();
+    let inputs: Vec<Value> = file
+        .needs
+        .measured
+        .iter()
+        .filter(|m| m.use_as == UseAs::Covariate)
+        .filter_map(|spec| {
+            let found = crate::advice::gates::covariate(file, case.facts, &spec.name, reader.now)?;
+            let mut input = json!({
+                "name": spec.name,
+                "value": rounded(found.value),
+                "unit": spec.unit,
+                "time": found.time.to_string(),
+                "source": source(&found.source),
+            });
+            if let (Some(from), Some(input)) = (&found.converted_from, input.as_object_mut()) {
+                input.insert("recorded".to_owned(), Value::String(from.clone()));
+            }
+            Some(input)
+        })
+        .collect();
+    let models: Vec<Value> = twin
+        .members
+        .iter()
+        .map(|m| {
+            let model = &m.model;
+            let parameters: serde_json::Map<String, Value> = model
+                .parameters()
+                .iter()
+                .zip(m.fit.best().map(|mode| mode.parameters.as_slice()).unwrap_or_default())
+                .zip(m.individual.typical())
+                .map(|((p, personal), typical)| {
+                    (p.name.clone(), json!({ "personal": rounded(*personal), "typical": rounded(*typical), "unit": p.unit }))
+                })
+                .collect();
+            json!({
+                "id": model.id, "version": model.version, "sha256": model.sha256, "doi": model.doi,
+                "weight": rounded(m.weight), "parameters": parameters,
+            })
+        })
+        .collect();
+    let mut shown = advised.advice.alternatives(3);
+    shown.extend(advised.advice.keep);
+    let mut options: Vec<Value> =
+        shown.into_iter().filter_map(|i| Some(option(case, advised, i, advised.advice.options.get(i)?))).collect();
+    options.extend(advised.curves.ahead.iter().filter(|(plan, _)| plan.kind == Kind::Stop).map(|(plan, ahead)| {
+        json!({
+            "id": "stop", "kind": "stop", "label": reader.plan(file, plan, true), "recommended": false,
+            "current": false, "curve": course(ahead),
+        })
+    }));
+    let [low, high] = file.goal.within;
+    let mut picture = json!({
+        "twin": file.id,
+        "quantity": reader.text(&file.name),
+        "unit": twin.level_unit(),
+        "now": reader.now.to_string(),
+        "reused": twin.reused,
+        "models": models,
+        "options": options,
+        "target": {
+            "measure": file.goal.measure.name(),
+            "label": format!("{} {}–{} {}", reader.text(&file.goal.label), reader.number(low), reader.number(high),
+                file.goal.unit.replace('.', "·")),
+            "low": low, "high": high, "unit": file.goal.unit, "source": file.goal.source,
+        },
+    });
+    if let Some(members) = picture.as_object_mut() {
+        // Empty members are forbidden in an answer.
+        for (name, list) in [("points", points), ("doses", doses), ("inputs", inputs)] {
+            if !list.is_empty() {
+                members.insert(name.to_owned(), Value::Array(list));
+            }
+        }
+        if !advised.curves.past.hours.is_empty() {
+            members.insert("past".to_owned(), course(&advised.curves.past));
+        }
+    }
+    json!({ "jumeau": picture })
+}
+
+fn option(case: &Case<'_>, advised: &Advised, index: usize, option: &Evaluated) -> Value {
+    let kind = match option.plan.kind {
+        Kind::Keep => "keep",
+        Kind::Change => "change",
+        Kind::Stop => "stop",
+    };
+    let mut value = json!({
+        "id": if option.plan.kind == Kind::Keep { "keep".to_owned() } else { format!("option-{}", index + 1) },
+        "kind": kind,
+        "label": case.reader.plan(&case.definition.file, &option.plan, true),
+        "recommended": advised.advice.decision == Decision::Recommend(index),
+        "current": option.plan.kind == Kind::Keep,
+        "daily_dose": rounded(option.plan.daily_dose()),
+        "measures": {
+            case.definition.file.goal.measure.name(): interval(&option.goal),
+            "trough": interval(&option.trough),
+            "peak": interval(&option.peak),
+        },
+        "on_target": rounded(option.chance_goal),
+        "below": rounded(option.chance_low),
+        "harm": rounded(option.chance_harm),
+        "score": rounded(option.score),
+    });
+    let drawn = advised.curves.ahead.iter().find(|(plan, _)| *plan == option.plan);
+    if let (Some((_, ahead)), Some(value)) = (drawn, value.as_object_mut()) {
+        value.insert("curve".to_owned(), course(ahead));
+    }
+    value
+}

@@ -1,0 +1,181 @@
+//! Settings: the documented defaults of `config/default.toml`, then a file, then the environment.
+
+use std::path::{Path, PathBuf};
+
+use config::{Config, Environment, File, FileFormat};
+use serde::Deserialize;
+
+use crate::{fhir::client::FhirSettings, http::settings::HttpSettings, store::open::StoreSettings};
+
+/// The defaults, which are also their documentation.
+pub const DEFAULT: &str = include_str!("../config/default.toml");
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The HTTP edge.
+    pub http: HttpSettings,
+    /// FHIR servers.
+    pub fhir: FhirSettings,
+    /// Twins.
+    pub models: ModelSettings,
+    /// Codes.
+    #[serde(default)]
+    pub terminology: TerminologySettings,
+    /// What is kept.
+    pub store: StoreSettings,
+    /// Time.
+    pub clock: ClockSettings,
+    /// Logs.
+    pub log: LogSettings,
+}
+
+/// The `[models]` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSettings {
+    /// Folder with one sub-folder a twin; those compiled in when absent.
+    pub folder: Option<PathBuf>,
+    /// Posterior draws.
+    pub draws: usize,
+}
+
+/// The `[terminology]` section.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerminologySettings {
+    /// A hospital's own product codes.
+    pub file: Option<PathBuf>,
+}
+
+/// The `[clock]` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockSettings {
+    /// IANA zone name.
+    pub zone: String,
+    /// What counts as now.
+    pub as_of: AsOf,
+}
+
+/// What counts as now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum AsOf {
+    /// The clock of this machine.
+    Now,
+    /// The newest time found in each record: for de-identified records whose dates are shifted.
+    Record,
+    /// A fixed moment: for tests and for looking back.
+    At(jiff::Timestamp),
+}
+
+impl TryFrom<String> for AsOf {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "now" => Ok(Self::Now),
+            "record" => Ok(Self::Record),
+            _ => text
+                .parse()
+                .map(Self::At)
+                .map_err(|_| format!("clock.as_of \"{text}\" is neither now, record, nor a time such as 2026-01-15T12:00:00Z")),
+        }
+    }
+}
+
+/// The `[log]` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// Level or filter.
+    pub level: String,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For collectors.
+    Json,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+#[error("settings: {0}")]
+pub struct SettingsError(String);
+
+impl Settings {
+    /// Reads the defaults, then `file`, then the environment (`JUMEAU__HTTP__LISTEN`).
+    ///
+    /// # Errors
+    /// [`SettingsError`] naming the key that is wrong and the file that it stands in.
+    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
+        let mut builder = Config::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml));
+        if let Some(file) = file {
+            builder = builder.add_source(File::from(file).format(FileFormat::Toml));
+        }
+        let environment = Environment::with_prefix("JUMEAU").prefix_separator("__").separator("__").try_parsing(true);
+        let settings: Self = builder
+            .add_source(environment)
+            .build()
+            .and_then(Config::try_deserialize)
+            .map_err(|e| SettingsError(e.to_string()))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        self.http.check().map_err(SettingsError)?;
+        if !(1000..=100_000).contains(&self.models.draws) {
+            let message = format!("models.draws is {}: at least 1000, at most 100000", self.models.draws);
+            return Err(SettingsError(message));
+        }
+        self.zone().map(drop)
+    }
+
+    /// The zone of cards.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when the zone is not known.
+    pub fn zone(&self) -> Result<jiff::tz::TimeZone, SettingsError> {
+        jiff::tz::TimeZone::get(&self.clock.zone)
+            .map_err(|_| SettingsError(format!("clock.zone \"{}\" is not an IANA zone such as Europe/Paris", self.clock.zone)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        let settings = Settings::load(None).unwrap();
+        assert_eq!(settings.models.draws, 1000);
+        assert_eq!(settings.clock.as_of, AsOf::Now);
+    }
+
+    #[test]
+    fn a_mistake_is_named() {
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        writeln!(file, "[http]\nlisten_on = \"127.0.0.1:1\"").unwrap();
+        let error = Settings::load(Some(file.path())).unwrap_err().to_string();
+        assert!(error.contains("listen_on"), "{error}");
+    }
+
+    #[test]
+    fn too_few_draws_are_refused() {
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        writeln!(file, "[models]\ndraws = 10").unwrap();
+        assert!(Settings::load(Some(file.path())).unwrap_err().to_string().contains("at least 1000"));
+    }
+}

@@ -1,0 +1,207 @@
+//! Stores without a disk: for tests, for a server without a data directory, and for one whose disk fails.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{
+    Account, FeedbackError, FeedbackLog, FeedbackRecord, MAX_PAYLOAD, PutError, Revision, StoreError, Stored, TwinKey,
+    TwinStore,
+};
+
+/// Twins in memory; gone with the process.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    twins: Mutex<HashMap<[u8; 32], Stored>>,
+    revisions: AtomicU64,
+    reason: Option<String>,
+    limit: Option<usize>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One that stands in for a store on disk and says so in [`TwinStore::trouble`].
+    #[must_use]
+    pub fn in_place_of_disk(reason: String) -> Self {
+        Self {
+            reason: Some(reason),
+            ..Self::default()
+        }
+    }
+
+    /// Keeps at most `twins` of them: when one more comes, one of the others is forgotten. Twins are a cache, and a
+    /// server that runs for months without a disk must not grow for months.
+    #[must_use]
+    pub fn limited_to(mut self, twins: usize) -> Self {
+        self.limit = Some(twins.max(1));
+        self
+    }
+
+    fn twins(&self) -> MutexGuard<'_, HashMap<[u8; 32], Stored>> {
+        // No code that can panic runs under this lock, and the map is whole after each of its calls.
+        self.twins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TwinStore for MemoryStore {
+    fn get(&self, key: &TwinKey) -> Result<Option<Stored>, StoreError> {
+        Ok(self.twins().get(&key.digest()).cloned())
+    }
+
+    fn put(&self, key: &TwinKey, expected: Option<Revision>, payload: &[u8]) -> Result<Revision, PutError> {
+        if payload.len() > MAX_PAYLOAD {
+            return Err(StoreError::TooLarge(payload.len()).into());
+        }
+        let digest = key.digest();
+        let mut twins = self.twins();
+        let current = twins.get(&digest).map(|stored| stored.revision);
+        if current != expected {
+            return Err(PutError::Conflict(current));
+        }
+        if current.is_none()
+            && self.limit.is_some_and(|limit| twins.len() >= limit)
+            && let Some(other) = twins.keys().next().copied()
+        {
+            twins.remove(&other);
+        }
+        let revision = Revision(self.revisions.fetch_add(1, Ordering::Relaxed));
+        twins.insert(
+            digest,
+            Stored {
+                revision,
+                payload: payload.to_vec(),
+            },
+        );
+        Ok(revision)
+    }
+
+    fn remove(&self, key: &TwinKey) -> Result<bool, StoreError> {
+        Ok(self.twins().remove(&key.digest()).is_some())
+    }
+
+    fn len(&self) -> Result<usize, StoreError> {
+        Ok(self.twins().len())
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.reason.clone()
+    }
+}
+
+/// Feedback in memory; for tests and for a server that was configured without a data directory.
+#[derive(Debug, Default)]
+pub struct MemoryLog {
+    records: Mutex<Vec<FeedbackRecord>>,
+}
+
+impl MemoryLog {
+    /// An empty log.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl FeedbackLog for MemoryLog {
+    fn append_all(&self, records: &[FeedbackRecord]) -> Result<(), FeedbackError> {
+        self.records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(records);
+        Ok(())
+    }
+
+    fn for_each(&self, show: &mut dyn FnMut(FeedbackRecord)) -> Result<Account, FeedbackError> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let account = Account {
+            whole: records.len() as u64,
+            ..Account::default()
+        };
+        records.into_iter().for_each(show);
+        Ok(account)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Stands where a log could not be opened: refuses every record, so that nobody is told that it was kept.
+#[derive(Debug)]
+pub struct ClosedLog {
+    reason: String,
+}
+
+impl ClosedLog {
+    /// With the reason that every refusal gives.
+    #[must_use]
+    pub fn new(reason: String) -> Self {
+        Self { reason }
+    }
+}
+
+impl FeedbackLog for ClosedLog {
+    fn append_all(&self, _: &[FeedbackRecord]) -> Result<(), FeedbackError> {
+        Err(FeedbackError::Closed(self.reason.clone()))
+    }
+
+    fn for_each(&self, _: &mut dyn FnMut(FeedbackRecord)) -> Result<Account, FeedbackError> {
+        Err(FeedbackError::Closed(self.reason.clone()))
+    }
+
+    fn trouble(&self) -> Option<String> {
+        Some(self.reason.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::store::contract;
+
+    #[test]
+    fn keeps_the_contract() {
+        contract::contract(&MemoryStore::new());
+        contract::no_lost_update(&MemoryStore::new());
+    }
+
+    #[test]
+    fn a_limited_store_does_not_grow() {
+        let store = MemoryStore::new().limited_to(3);
+        for patient in 0..10 {
+            store
+                .put(&TwinKey::new("t", patient.to_string(), "m"), None, b"x")
+                .unwrap();
+        }
+        assert_eq!(store.len(), Ok(3));
+        assert!(
+            store.get(&TwinKey::new("t", "9", "m")).unwrap().is_some(),
+            "the newest stays"
+        );
+    }
+
+    #[test]
+    fn a_closed_log_never_says_that_it_kept_anything() {
+        let log = ClosedLog::new("no directory".to_owned());
+        assert!(matches!(
+            log.append(&contract::record(1)),
+            Err(FeedbackError::Closed(_))
+        ));
+        assert!(log.trouble().is_some());
+    }
+}

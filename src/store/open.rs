@@ -1,0 +1,243 @@
+//! Opening the stores of a data directory so that a server always starts.
+//!
+//! `directory/lock` is held as long as the process lives, so that two servers never write to one directory.
+//! `directory/twins` is the database of twins, `directory/feedback.log` the feedback.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+
+use super::{
+    FeedbackLog, TwinStore,
+    journal::Journal,
+    memory::{ClosedLog, MemoryLog, MemoryStore},
+    sled::{self, OpenedTwins, SledSettings},
+};
+
+/// Twins that a server keeps when it has no disk for them.
+const TWINS_IN_MEMORY: usize = 10_000;
+
+/// How long to wait for a server that is about to end, and between two tries.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// The `[store]` section.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSettings {
+    /// Where twins and feedback are kept; created when missing. Absent: all is kept in memory and lost at the end.
+    pub directory: Option<PathBuf>,
+    /// How the database of twins is run.
+    pub twins: SledSettings,
+}
+
+/// The stores, open.
+pub struct Stores {
+    /// Twins.
+    pub twins: Arc<dyn TwinStore>,
+    /// Feedback.
+    pub feedback: Arc<dyn FeedbackLog>,
+    /// What the operator should know, in sentences; each was logged too.
+    pub warnings: Vec<String>,
+    /// Released when the process ends or this is dropped.
+    _lock: Option<File>,
+}
+
+/// Opens everything. Whatever the disk is like, there are stores afterwards: twins fall back to memory, feedback to a
+/// log that refuses each record (it must not say that it kept what it did not).
+#[must_use]
+pub fn open(settings: &StoreSettings) -> Stores {
+    let Some(directory) = &settings.directory else {
+        let warning = "no data directory is configured: twins and feedback are kept in memory only".to_owned();
+        tracing::warn!("{warning}");
+        return Stores {
+            twins: Arc::new(MemoryStore::new().limited_to(TWINS_IN_MEMORY)),
+            feedback: Arc::new(MemoryLog::new()),
+            warnings: vec![warning],
+            _lock: None,
+        };
+    };
+    let lock = match lock(directory) {
+        Ok(lock) => lock,
+        Err(error) => {
+            let reason = format!("the data directory {} cannot be used: {error}", directory.display());
+            tracing::error!("{reason}");
+            return Stores {
+                twins: in_memory(reason.clone()),
+                feedback: Arc::new(ClosedLog::new(reason.clone())),
+                warnings: vec![reason],
+                _lock: None,
+            };
+        }
+    };
+    let mut warnings = Vec::new();
+    let twins = open_twins(&directory.join("twins"), &settings.twins, &mut warnings);
+    let feedback = open_feedback(&directory.join("feedback.log"), &mut warnings);
+    Stores {
+        twins,
+        feedback,
+        warnings,
+        _lock: Some(lock),
+    }
+}
+
+fn open_twins(directory: &Path, settings: &SledSettings, warnings: &mut Vec<String>) -> Arc<dyn TwinStore> {
+    match sled::open(directory, settings) {
+        OpenedTwins::Ready(store) => Arc::new(store),
+        OpenedTwins::Renewed { store, aside, reason } => {
+            let warning = format!(
+                "the twin store was broken ({reason}); it is kept as {}, an empty one is in use, and twins are rebuilt \
+                 from the record",
+                aside.display()
+            );
+            tracing::error!("{warning}");
+            warnings.push(warning);
+            Arc::new(store)
+        }
+        OpenedTwins::Impossible { reason } => {
+            let warning = format!("the twin store cannot be opened ({reason}); twins are kept in memory");
+            tracing::warn!("{warning}");
+            warnings.push(warning.clone());
+            in_memory(warning)
+        }
+    }
+}
+
+fn open_feedback(path: &Path, warnings: &mut Vec<String>) -> Arc<dyn FeedbackLog> {
+    match Journal::open(path) {
+        Ok((journal, found)) => {
+            if found.torn > 0 {
+                warnings.push(format!(
+                    "{} bytes of an unfinished feedback record were cut off",
+                    found.torn
+                ));
+            }
+            if found.account.damaged > 0 || found.account.missing > 0 {
+                warnings.push(format!(
+                    "the feedback log holds {} damaged lines and lacks {} records",
+                    found.account.damaged, found.account.missing
+                ));
+            }
+            Arc::new(journal)
+        }
+        Err(error) => {
+            let reason = format!("{} cannot be opened: {error}", path.display());
+            tracing::error!("{reason}; feedback is refused");
+            warnings.push(reason.clone());
+            Arc::new(ClosedLog::new(reason))
+        }
+    }
+}
+
+fn in_memory(reason: String) -> Arc<dyn TwinStore> {
+    Arc::new(MemoryStore::in_place_of_disk(reason).limited_to(TWINS_IN_MEMORY))
+}
+
+fn lock(directory: &Path) -> io::Result<File> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        // Payloads describe patients: nobody else on the machine reads them.
+        builder.mode(0o700);
+    }
+    builder.create(directory)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(directory.join("lock"))?;
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                let advice = "another process is using it; give each its own directory";
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, advice));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::store::{FeedbackError, contract};
+
+    fn at(directory: &Path) -> StoreSettings {
+        StoreSettings {
+            directory: Some(directory.to_owned()),
+            twins: SledSettings {
+                cache_mib: 8,
+                flush_ms: 500,
+            },
+        }
+    }
+
+    #[test]
+    fn a_fresh_directory_and_a_restart() {
+        let home = tempfile::tempdir().unwrap();
+        let place = home.path().join("deep/data");
+        let stores = open(&at(&place));
+        assert_eq!(
+            (stores.warnings.len(), stores.twins.trouble(), stores.feedback.trouble()),
+            (0, None, None)
+        );
+        contract::contract(stores.twins.as_ref());
+        stores.feedback.append(&contract::record(1)).unwrap();
+        drop(stores);
+        let stores = open(&at(&place));
+        assert_eq!(stores.feedback.read_all().unwrap(), [contract::record(1)]);
+    }
+
+    #[test]
+    fn a_second_server_touches_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let first = open(&at(home.path()));
+        let second = open(&at(home.path()));
+        assert!(second.twins.trouble().unwrap().contains("another process"));
+        assert!(matches!(
+            second.feedback.append(&contract::record(1)),
+            Err(FeedbackError::Closed(_))
+        ));
+        second
+            .twins
+            .put(&crate::store::TwinKey::new("t", "p", "m"), None, b"x")
+            .unwrap();
+        contract::contract(first.twins.as_ref());
+        first.feedback.append(&contract::record(1)).unwrap();
+    }
+
+    #[test]
+    fn a_broken_database_does_not_take_the_feedback_along() {
+        let home = tempfile::tempdir().unwrap();
+        open(&at(home.path())).feedback.append(&contract::record(1)).unwrap();
+        std::fs::write(home.path().join("twins/conf"), b"certainly no configuration of sled").unwrap();
+        let stores = open(&at(home.path()));
+        assert_eq!(stores.warnings.len(), 1, "{:?}", stores.warnings);
+        contract::contract(stores.twins.as_ref());
+        assert_eq!(stores.feedback.read_all().unwrap(), [contract::record(1)]);
+    }
+
+    #[test]
+    fn no_directory_and_an_impossible_one() {
+        let stores = open(&StoreSettings::default());
+        contract::contract(stores.twins.as_ref());
+        stores.feedback.append(&contract::record(1)).unwrap();
+        let stores = open(&at(Path::new("/proc/nowhere")));
+        assert!(stores.twins.trouble().is_some() && stores.feedback.trouble().is_some());
+        assert!(stores.feedback.append(&contract::record(1)).is_err());
+    }
+}

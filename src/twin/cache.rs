@@ -1,0 +1,119 @@
+//! Twins between calls: reused when the facts and the files are the same, never lost to a concurrent call.
+//!
+//! A stored twin holds the posterior modes, not the card: what is advised also depends on the moment and on the draft.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    engine::Fit,
+    store::{PutError, Revision, TwinKey, TwinStore},
+};
+
+use super::ledger::{Inputs, Ledger};
+
+/// Changes whenever the meaning of what is stored changes; older records are then fitted anew.
+const SCHEMA: u32 = 1;
+/// A call that lost the race this often goes on without storing.
+const TRIES: usize = 8;
+
+/// Where this patient's twin is kept.
+#[derive(Clone, Copy)]
+pub struct Cache<'a> {
+    /// The store.
+    pub store: &'a dyn TwinStore,
+    /// Tenant, patient and twin.
+    pub key: &'a TwinKey,
+}
+
+/// A twin as stored.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    schema: u32,
+    /// Of facts and files.
+    fingerprint: [u8; 32],
+    /// Newest dose or level that it knows.
+    newest: Option<Timestamp>,
+    fits: BTreeMap<String, Fit>,
+}
+
+/// What was found in the store.
+pub struct Found {
+    /// The fits by model id, when they are of the same facts and files.
+    pub fits: Option<BTreeMap<String, Fit>>,
+    /// Of whatever is stored, for the next write.
+    revision: Option<Revision>,
+}
+
+/// SHA-256 of everything that a fit depends on.
+#[must_use]
+pub fn fingerprint(files_sha256: &str, inputs: &Inputs, ledger: &Ledger) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    part(env!("CARGO_PKG_VERSION").as_bytes());
+    part(files_sha256.as_bytes());
+    for (name, value) in inputs {
+        part(name.as_bytes());
+        part(&value.to_bits().to_be_bytes());
+    }
+    for dose in &ledger.doses {
+        for value in [dose.time, dose.amount, dose.duration] {
+            part(&value.to_bits().to_be_bytes());
+        }
+    }
+    part(&[0]);
+    for level in &ledger.levels {
+        part(&level.hours.to_bits().to_be_bytes());
+        part(&level.measurement.value.to_bits().to_be_bytes());
+        part(&[level.measurement.bound as u8, u8::from(level.left_out.is_some())]);
+    }
+    hash.finalize().into()
+}
+
+impl Cache<'_> {
+    /// Looks for the twin. A store that fails is a store that knows nothing.
+    #[must_use]
+    pub fn find(&self, fingerprint: &[u8; 32]) -> Found {
+        let stored = match self.store.get(self.key) {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::warn!(%error, "the twin store could not be read");
+                None
+            }
+        };
+        let revision = stored.as_ref().map(|s| s.revision);
+        let record = stored.and_then(|s| serde_json::from_slice::<Record>(&s.payload).ok());
+        let fits = record.filter(|r| r.schema == SCHEMA && r.fingerprint == *fingerprint).map(|r| r.fits);
+        Found { fits, revision }
+    }
+
+    /// Stores the twin. When another call stored first, the one that knows the newer facts stays.
+    pub fn keep(&self, found: &Found, fingerprint: [u8; 32], newest: Option<Timestamp>, fits: BTreeMap<String, Fit>) {
+        let record = Record { schema: SCHEMA, fingerprint, newest, fits };
+        let Ok(payload) = serde_json::to_vec(&record) else { return };
+        let mut revision = found.revision;
+        for _ in 0..TRIES {
+            match self.store.put(self.key, revision, &payload) {
+                Ok(_) => return,
+                Err(PutError::Conflict(_)) => {
+                    let Ok(current) = self.store.get(self.key) else { return };
+                    let theirs = current.as_ref().and_then(|s| serde_json::from_slice::<Record>(&s.payload).ok());
+                    if theirs.is_some_and(|t| t.schema == SCHEMA && t.newest > record.newest) {
+                        return;
+                    }
+                    revision = current.map(|s| s.revision);
+                }
+                Err(PutError::Store(error)) => {
+                    tracing::warn!(%error, "the twin could not be stored");
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Plans simulated over the posterior draws of all models of a twin, from what has already been given.
+
+use rayon::prelude::*;
+
+use crate::{
+    engine::{Draws, EngineError, LANES, Loading, Measures, Prepared, Regimen},
+    model::twin_file::{Measure, TwinFile},
+};
+
+use super::{
+    interval::Interval,
+    personalise::Twin,
+    plan::{Plan, infusion_hours},
+};
+
+/// Draws behind a picture; chances use all of them.
+const PICTURED: usize = 250;
+/// Hours ahead that are drawn.
+const AHEAD: u32 = 72;
+/// Points of the past that are drawn at most.
+const BEHIND: u32 = 100;
+
+/// How a plan would do, over the draws of the posterior.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Simulated {
+    /// The plan.
+    pub plan: Plan,
+    /// The goal's measure, one value a draw.
+    pub goal: Vec<f64>,
+    /// The harm's measure, one value a draw.
+    pub harm: Vec<f64>,
+    /// The goal's measure over the first 24 hours, for a plan that starts with a loading dose; empty otherwise.
+    pub first_day: Vec<f64>,
+    /// Peak at steady state.
+    pub peak: Interval,
+    /// Trough at steady state.
+    pub trough: Interval,
+}
+
+/// Percentiles over time.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Course {
+    /// Hours from now; negative lies in the past.
+    pub hours: Vec<f64>,
+    /// At each hour.
+    pub band: Vec<Interval>,
+}
+
+/// Courses for a picture.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Curves {
+    /// Until now.
+    pub past: Course,
+    /// From now on, plan by plan.
+    pub ahead: Vec<(Plan, Course)>,
+}
+
+/// A twin ready to be asked about plans.
+pub struct Simulator<'a> {
+    twin: &'a Twin,
+    file: &'a TwinFile,
+    draws: Vec<(usize, Draws)>,
+}
+
+impl<'a> Simulator<'a> {
+    /// Draws `n` parameter sets from the posterior.
+    ///
+    /// # Errors
+    /// When no model gives any.
+    pub fn new(twin: &'a Twin, file: &'a TwinFile, n: usize, seed: u64) -> Result<Self, EngineError> {
+        let draws = twin.draws(n, seed);
+        if draws.is_empty() {
+            return Err(EngineError::NotFinite { what: "the posterior" });
+        }
+        Ok(Self { twin, file, draws })
+    }
+
+    /// The parameter sets, with the place of the model each batch belongs to.
+    #[must_use]
+    pub fn draws(&self) -> &[(usize, Draws)] {
+        &self.draws
+    }
+
+    fn regimen(&self, plan: &Plan) -> Regimen {
+        let now = self.twin.ledger.now;
+        let Some(regimen) = plan.regimen else {
+            return Regimen { loading: None, amount: 0.0, interval: 24.0, duration: 0.0, start: now };
+        };
+        let due = self.twin.ledger.doses.iter().map(|d| d.time).reduce(f64::max).map(|last| last + regimen.interval_hours);
+        let loading = plan.loading.map(|amount| Loading {
+            amount,
+            duration: infusion_hours(&self.file.treatment, amount),
+        });
+        Regimen {
+            loading,
+            amount: regimen.amount,
+            interval: regimen.interval_hours,
+            duration: regimen.duration_hours,
+            start: due.unwrap_or(now).max(now),
+        }
+    }
+
+    /// Simulates plans over all draws.
+    ///
+    /// # Errors
+    /// When a model has no finite value for a plan.
+    pub fn run(&self, plans: &[Plan]) -> Result<Vec<Simulated>, EngineError> {
+        let regimens: Vec<Regimen> = plans.iter().map(|p| self.regimen(p)).collect();
+        let ledger = &self.twin.ledger;
+        let any_loading = plans.iter().any(|p| p.loading.is_some());
+        let window = any_loading.then_some((ledger.now, ledger.now + 24.0));
+        let mut parts: Vec<Vec<Measures>> = Vec::new();
+        for (member, draws) in &self.draws {
+            let Some(member) = self.twin.members.get(*member) else { continue };
+            let prepared = Prepared::new(member.model.system(), draws, &ledger.doses, ledger.now, self.twin.output)?;
+            parts.push(prepared.measures(&regimens, 24.0, window)?);
+        }
+        let pick = |measures: &Measures, which: Measure| -> Vec<f64> {
+            match which {
+                Measure::Auc24 => measures.auc_steady.clone(),
+                Measure::Peak => measures.peak_steady.clone(),
+                Measure::Trough => measures.trough_steady.clone(),
+            }
+        };
+        let simulated = plans
+            .par_iter()
+            .enumerate()
+            .map(|(i, plan)| {
+                let all = |which: Measure| -> Vec<f64> {
+                    parts.iter().filter_map(|part| part.get(i)).flat_map(|m| pick(m, which)).collect()
+                };
+                let first_day = if plan.loading.is_some() && self.file.goal.measure == Measure::Auc24 {
+                    parts.iter().filter_map(|part| part.get(i)).flat_map(|m| m.auc_window.clone()).collect()
+                } else {
+                    Vec::new()
+                };
+                Simulated {
+                    plan: plan.clone(),
+                    goal: all(self.file.goal.measure),
+                    harm: all(self.file.harm.measure),
+                    first_day,
+                    peak: Interval::of(&all(Measure::Peak)),
+                    trough: Interval::of(&all(Measure::Trough)),
+                }
+            })
+            .collect();
+        Ok(simulated)
+    }
+
+    /// Percentiles of the level over time, of the past and under each plan.
+    ///
+    /// # Errors
+    /// When a model has no finite value on the way.
+    pub fn curves(&self, plans: &[Plan]) -> Result<Curves, EngineError> {
+        let ledger = &self.twin.ledger;
+        let thinned = self.thinned()?;
+        let ahead: Vec<f64> = (0..=AHEAD).map(|h| ledger.now + f64::from(h)).collect();
+        let regimens: Vec<Regimen> = plans.iter().map(|p| self.regimen(p)).collect();
+        let mut bands = self.bands(&thinned, ledger.now, &regimens, &ahead)?.into_iter();
+        let shift = |times: &[f64]| times.iter().map(|t| t - ledger.now).collect::<Vec<_>>();
+        let ahead = plans
+            .iter()
+            .map(|plan| (plan.clone(), Course { hours: shift(&ahead), band: bands.next().unwrap_or_default() }))
+            .collect();
+        let past = if ledger.now > 0.0 {
+            let step = (ledger.now / f64::from(BEHIND)).max(0.5);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most BEHIND")]
+            let count = (ledger.now / step).floor() as u32;
+            let times: Vec<f64> = (0..=count).map(|i| f64::from(i) * step).chain([ledger.now]).collect();
+            let nothing = Regimen { loading: None, amount: 0.0, interval: 24.0, duration: 0.0, start: 0.0 };
+            let band = self.bands(&thinned, 0.0, &[nothing], &times)?.pop().unwrap_or_default();
+            Course { hours: shift(&times), band }
+        } else {
+            Course::default()
+        };
+        Ok(Curves { past, ahead })
+    }
+
+    /// Every k-th draw, so that about [`PICTURED`] are left.
+    fn thinned(&self) -> Result<Vec<(usize, Draws)>, EngineError> {
+        let total: usize = self.draws.iter().map(|(_, d)| d.len()).sum();
+        let every = total.div_ceil(PICTURED).max(1);
+        self.draws
+            .iter()
+            .map(|(member, draws)| {
+                let width = draws.rows().next().map_or(0, <[f64]>::len);
+                let rows: Vec<f64> = draws.rows().step_by(every).flatten().copied().collect();
+                Ok((*member, Draws::from_rows(width, rows)?))
+            })
+            .collect()
+    }
+
+    fn bands(
+        &self,
+        draws: &[(usize, Draws)],
+        from: f64,
+        regimens: &[Regimen],
+        times: &[f64],
+    ) -> Result<Vec<Vec<Interval>>, EngineError> {
+        let total: usize = draws.iter().map(|(_, d)| d.len()).sum();
+        let mut columns = vec![vec![Vec::with_capacity(total + LANES); times.len()]; regimens.len()];
+        for (member, rows) in draws {
+            let Some(member) = self.twin.members.get(*member) else { continue };
+            let prepared = Prepared::new(member.model.system(), rows, &self.twin.ledger.doses, from, self.twin.output)?;
+            prepared.courses(regimens, times, |regimen, first, values| {
+                let left = rows.len().saturating_sub(first).min(LANES);
+                let Some(columns) = columns.get_mut(regimen) else { return };
+                for (column, row) in columns.iter_mut().zip(values) {
+                    column.extend(row.iter().take(left));
+                }
+            })?;
+        }
+        Ok(columns.into_par_iter().map(|c| c.iter().map(|values| Interval::of(values)).collect()).collect())
+    }
+}

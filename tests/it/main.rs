@@ -1,0 +1,9 @@
+//! End to end: the running server, real records, the files of the twins.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod architecture;
+mod cards;
+mod mimic;
+mod server;
+mod support;
+mod vancomycin;
