@@ -108,7 +108,7 @@ fn demo(listen: SocketAddr, data: PathBuf, models: Option<PathBuf>, as_of: Strin
     settings.fhir.loopback_http = true;
     settings.store.directory = Some(data);
     settings.models.folder = models.or_else(|| Some(PathBuf::from("models")).filter(|m| m.is_dir()));
-    settings.log.level = "warn".to_owned();
+    settings.log.level = "error,actix_http=off".to_owned();
     settings.clock.as_of = as_of.try_into()?;
     app::run(settings, app::Mode::Demo)
 }

@@ -28,7 +28,7 @@ pub struct Evaluated {
     pub chance_low: f64,
     /// Chance of harm.
     pub chance_harm: f64,
-    /// Chance of goal minus weight times chance of harm; with a loading dose, the mean of the first day's and the steady
+    /// Chance of goal minus weight times chance of harm; before the first dose, the mean of the first day's and the steady
     /// state's.
     pub score: f64,
     /// Whether the median exceeds what the twin blocks.

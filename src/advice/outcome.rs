@@ -160,17 +160,14 @@ fn candidates(
         _ => Vec::new(),
     };
     for regimen in grid(&file.treatment) {
-        if loading.is_empty() {
-            if !present.is_some_and(|p| same(&p.regimen, &regimen)) {
-                plans.push(Plan { kind: Kind::Change, loading: None, regimen: Some(regimen) });
-            }
-        } else {
-            plans.extend(loading.iter().filter(|l| **l > regimen.amount).map(|l| Plan {
-                kind: Kind::Change,
-                loading: Some(*l),
-                regimen: Some(regimen),
-            }));
+        if !present.is_some_and(|p| same(&p.regimen, &regimen)) {
+            plans.push(Plan { kind: Kind::Change, loading: None, regimen: Some(regimen) });
         }
+        plans.extend(loading.iter().filter(|l| **l > regimen.amount).map(|l| Plan {
+            kind: Kind::Change,
+            loading: Some(*l),
+            regimen: Some(regimen),
+        }));
     }
     plans
 }

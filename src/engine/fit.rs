@@ -239,35 +239,43 @@ impl<'a> Objective<'a> {
             .fold(0.0, f64::max)
     }
 
+    /// Moves along `step`, shortened until the objective falls, and leaves the slopes of the place reached behind. `None`,
+    /// and no move, if it does not fall.
+    fn advance(&mut self, eta: &mut Vec<f64>, value: f64, step: &[f64]) -> Option<f64> {
+        let sd = self.system.omega().sd();
+        let length = step.iter().zip(sd).map(|(s, sd)| (s / sd).abs()).fold(0.0, f64::max);
+        // A step from afar must not jump out of the region where the model means anything.
+        let mut scale = if length > 2.0 { 2.0 / length } else { 1.0 };
+        let slope = self.slope_left();
+        for _ in 0..20 {
+            let tried: Vec<f64> = eta.iter().zip(step).map(|(e, s)| e + scale * s).collect();
+            if let Some(new) = self.with_slopes(&tried) {
+                // Near the bottom the value no longer tells points apart; the slope does.
+                let flat = (new - value).abs() <= 1e-12 * (1.0 + value.abs()) && self.slope_left() < slope;
+                if new < value || flat {
+                    *eta = tried;
+                    return Some(new);
+                }
+            }
+            scale *= 0.5;
+        }
+        self.with_slopes(eta)?;
+        None
+    }
+
     /// Steps downhill from `eta` until they are shorter than `enough` prior standard deviations.
     fn descend(&mut self, eta: &mut Vec<f64>, enough: f64, budget: usize) -> Option<(f64, usize)> {
         let m = eta.len();
         let mut value = self.with_slopes(eta)?;
-        let zero = vec![0.0; m];
         for iteration in 1..=budget {
             let factor = cholesky(m, &self.fisher)?;
             let mut step: Vec<f64> = self.gradient.iter().map(|g| -g).collect();
             cholesky_solve(m, &factor, &mut step);
-            let length = self.distance(&step, &zero);
-            // A first step from afar must not jump out of the region where the model means anything.
-            let mut scale = if length > 2.0 { 2.0 / length } else { 1.0 };
-            let mut better = None;
-            for _ in 0..20 {
-                let tried: Vec<f64> = eta.iter().zip(&step).map(|(e, s)| e + scale * s).collect();
-                if let Some(new) = self.with_slopes(&tried).filter(|new| *new < value) {
-                    better = Some((tried, new));
-                    break;
-                }
-                scale *= 0.5;
-            }
-            let Some((tried, new)) = better else {
-                // No lower point along a downhill direction: at the bottom to rounding.
-                value = self.with_slopes(eta)?;
-                return Some((value, iteration));
-            };
-            *eta = tried;
+            let before = eta.clone();
+            // No lower point along a downhill direction: at the bottom to rounding.
+            let Some(new) = self.advance(eta, value, &step) else { return Some((value, iteration)) };
             value = new;
-            if length * scale < enough {
+            if self.distance(eta, &before) < enough {
                 return Some((value, iteration));
             }
         }
@@ -380,41 +388,29 @@ impl Objective<'_> {
         let m = eta.len();
         let mut hessian = self.hessian(&eta)?;
         let mut factor = cholesky(m, &hessian);
-        if factor.is_none() {
-            // Not yet in a bowl: go on downhill with short steps first.
-            let (value, more) = self.descend(&mut eta, 1e-5, budget)?;
-            ofv = value;
-            iterations += more;
-            hessian = self.hessian(&eta)?;
-            factor = cholesky(m, &hessian);
-        }
-        self.with_slopes(&eta)?;
-        let origin = eta.clone();
-        for _ in 0..8 {
-            let Some(factor) = &factor else { break };
-            if self.slope_left() < 1e-8 {
+        let mut origin = eta.clone();
+        ofv = self.with_slopes(&eta)?;
+        for _ in 0..budget {
+            let slope = self.slope_left();
+            if slope < 1e-8 {
                 break;
             }
+            // Where the surface is no bowl, the expected Hessian still points downhill.
             let mut step: Vec<f64> = self.gradient.iter().map(|g| -g).collect();
-            cholesky_solve(m, factor, &mut step);
-            let tried: Vec<f64> = eta.iter().zip(&step).map(|(e, s)| e + s).collect();
-            let before = self.slope_left();
-            match self.with_slopes(&tried) {
-                Some(new) if new <= ofv + 1e-9 && self.slope_left() < before => {
-                    eta = tried;
-                    ofv = new;
-                    iterations += 1;
-                }
-                _ => {
-                    self.with_slopes(&eta)?;
-                    break;
-                }
+            match &factor {
+                Some(factor) => cholesky_solve(m, factor, &mut step),
+                None => cholesky_solve(m, &cholesky(m, &self.fisher)?, &mut step),
             }
-        }
-        if self.slope_left() > 1e-6 {
-            let (value, more) = self.descend(&mut eta, 1e-9, budget)?;
-            ofv = value;
-            iterations += more;
+            let Some(new) = self.advance(&mut eta, ofv, &step) else { break };
+            ofv = new;
+            iterations += 1;
+            // The Hessian is kept while it serves: each step must leave a tenth of the slope.
+            if factor.is_none() || self.slope_left() > 0.1 * slope {
+                hessian = self.hessian(&eta)?;
+                factor = cholesky(m, &hessian);
+                origin.clone_from(&eta);
+                ofv = self.with_slopes(&eta)?;
+            }
         }
         let slope_left = self.slope_left();
         if self.distance(&eta, &origin) > 1e-5 {

@@ -253,7 +253,7 @@ fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
 
 fn ignored(case: &Case<'_>, twin: Option<&Twin>) -> Vec<String> {
     let (reader, facts) = (case.reader, case.facts);
-    let mut out: Vec<String> = facts.assumed.iter().chain(&facts.ignored).map(|r| reader.remark(r)).collect();
+    let mut out: Vec<String> = facts.assumed.iter().chain(&facts.ignored).map(|r| reader.remark(&case.definition.file, r)).collect();
     out.dedup();
     for level in twin.map(|t| t.ledger.levels.as_slice()).unwrap_or_default() {
         let id = match level.left_out {

@@ -75,6 +75,8 @@ pub fn evaluate(
             RecordError::OtherPatient => CallError::Contradiction(error.to_string()),
             _ => CallError::MissingData(error.to_string()),
         })?;
+    // Whether pages are missing is known from the gathering: a page that announces another may stand beside it.
+    facts.ignored.retain(|r| r.id != "remark-page-missing");
     for key in gathered.partial() {
         let args = [("key".to_owned(), key.to_owned())].into();
         facts.ignored.push(Remark { id: "remark-partial".to_owned(), args, source: None });

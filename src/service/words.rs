@@ -61,11 +61,12 @@ impl Reader<'_> {
 
     /// A remark about the record. Texts of the record among its arguments are escaped; moments are written out.
     #[must_use]
-    pub fn remark(&self, remark: &Remark) -> String {
+    pub fn remark(&self, file: &TwinFile, remark: &Remark) -> String {
         let args = remark.args.iter().map(|(name, value)| {
-            let shown = match value.parse::<Timestamp>() {
-                Ok(time) => self.time(time),
-                Err(_) => escape(value),
+            let shown = match (value.parse::<Timestamp>(), file.named.get(value)) {
+                (Ok(time), _) => self.time(time),
+                (Err(_), Some(named)) if name == "name" => self.text(&named.title).to_owned(),
+                _ => escape(value),
             };
             (name.as_str(), shown)
         });

@@ -29,7 +29,7 @@ pub struct Simulated {
     pub goal: Vec<f64>,
     /// The harm's measure, one value a draw.
     pub harm: Vec<f64>,
-    /// The goal's measure over the first 24 hours, for a plan that starts with a loading dose; empty otherwise.
+    /// The goal's measure over the first 24 hours, when no dose has been given yet; empty otherwise.
     pub first_day: Vec<f64>,
     /// Peak at steady state.
     pub peak: Interval,
@@ -107,8 +107,9 @@ impl<'a> Simulator<'a> {
     pub fn run(&self, plans: &[Plan]) -> Result<Vec<Simulated>, EngineError> {
         let regimens: Vec<Regimen> = plans.iter().map(|p| self.regimen(p)).collect();
         let ledger = &self.twin.ledger;
-        let any_loading = plans.iter().any(|p| p.loading.is_some());
-        let window = any_loading.then_some((ledger.now, ledger.now + 24.0));
+        // Only an exposure over 24 hours can be asked of the first day as it is of the steady state.
+        let first = ledger.doses.is_empty() && self.file.goal.measure == Measure::Auc24;
+        let window = first.then_some((ledger.now, ledger.now + 24.0));
         let mut parts: Vec<Vec<Measures>> = Vec::new();
         for (member, draws) in &self.draws {
             let Some(member) = self.twin.members.get(*member) else { continue };
@@ -129,11 +130,8 @@ impl<'a> Simulator<'a> {
                 let all = |which: Measure| -> Vec<f64> {
                     parts.iter().filter_map(|part| part.get(i)).flat_map(|m| pick(m, which)).collect()
                 };
-                let first_day = if plan.loading.is_some() && self.file.goal.measure == Measure::Auc24 {
-                    parts.iter().filter_map(|part| part.get(i)).flat_map(|m| m.auc_window.clone()).collect()
-                } else {
-                    Vec::new()
-                };
+                let first_day =
+                    parts.iter().filter_map(|part| part.get(i)).flat_map(|m| m.auc_window.clone()).collect();
                 Simulated {
                     plan: plan.clone(),
                     goal: all(self.file.goal.measure),

@@ -361,6 +361,11 @@ fn child_writes_until_it_is_killed() {
     let Some(path) = std::env::var_os(CHILD) else { return };
     let (journal, found) = Journal::open(Path::new(&path)).unwrap();
     let start = found.account.whole;
+    // Whatever happens to the parent or to a lock, this process ends, and with it the pipe that the parent reads.
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(20));
+        std::process::exit(1);
+    });
     std::thread::scope(|scope| {
         for thread in 0..3 {
             let journal = &journal;
@@ -428,4 +433,38 @@ fn killed_writers_lose_nothing() {
         "only {} records were written: this proves nothing",
         kept.len()
     );
+}
+
+/// For the figures of the documentation: `cargo test --release -- --ignored --nocapture cost_of`.
+#[test]
+#[ignore = "measures this machine's disk"]
+fn cost_of_a_durable_append() {
+    // On the disk of the build and not in /tmp, which may be memory.
+    let home = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
+    for threads in [1_u64, 8, 32] {
+        let path = home.path().join(format!("{threads}.log"));
+        let (journal, _) = Journal::open(&path).unwrap();
+        let times = Mutex::new(Vec::new());
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    for n in 0..100 {
+                        let begun = Instant::now();
+                        journal.append(&record(n)).unwrap();
+                        times.lock().unwrap().push(begun.elapsed());
+                    }
+                });
+            }
+        });
+        let mut times = times.into_inner().unwrap();
+        times.sort_unstable();
+        let rate = times.len() as f64 / begun.elapsed().as_secs_f64();
+        let (median, high) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+        writeln!(
+            io::stdout(),
+            "{threads} threads: p50 {median:?}, p99 {high:?}, {rate:.0} records/s"
+        )
+        .unwrap();
+    }
 }

@@ -1,0 +1,230 @@
+//! What a specialist would see: each sample patient, what the answer should be, and why.
+
+use serde_json::Value;
+
+use crate::support::{Server, draft, entries, sample, stable};
+
+fn on(server: &Server, hook: &str, name: &str) -> Option<Value> {
+    let order = draft(name);
+    server.card(hook, &server.request(hook, &sample(name), (hook != "patient-view").then_some(&order)))
+}
+
+fn options(card: &Value) -> Vec<&Value> {
+    card["extension"]["jumeau"]["options"].as_array().unwrap().iter().filter(|o| o["kind"] != "stop").collect()
+}
+
+fn recommended(card: &Value) -> Option<&Value> {
+    options(card).into_iter().find(|o| o["recommended"] == true)
+}
+
+/// Every number of a card must follow from the others.
+fn coherent(card: &Value) {
+    let summary = card["summary"].as_str().unwrap();
+    assert!(summary.chars().count() < 140, "{summary}");
+    let options = options(card);
+    assert!(options.iter().any(|o| o["kind"] == "keep") || card["extension"]["jumeau"].get("past").is_none());
+    let clearance = |o: &Value| o["daily_dose"].as_f64().unwrap() / o["measures"]["auc24"]["median"].as_f64().unwrap();
+    let first = clearance(options[0]);
+    for o in &options {
+        assert!((clearance(o) / first - 1.0).abs() < 0.005, "AUC24 x clearance = daily dose in each option: {o}");
+        let (hit, below, harm) = (o["on_target"].as_f64().unwrap(), o["below"].as_f64().unwrap(), o["harm"].as_f64().unwrap());
+        assert!((hit + below + harm - 1.0).abs() < 0.002, "chances add to one: {o}");
+        assert!(o["measures"]["trough"]["median"].as_f64() < o["measures"]["peak"]["median"].as_f64());
+    }
+    let advised: Vec<&Value> = card["suggestions"].as_array().unwrap().iter().filter(|s| s["isRecommended"] == true).collect();
+    assert!(advised.len() <= 1);
+    assert_eq!(card["selectionBehavior"], "at-most-one");
+    for block in ["**Based on**", "**Prediction**", "**Options**", "**Limits**", "**Ignored or missing**", "**About**"] {
+        assert!(card["detail"].as_str().unwrap().contains(block), "{block}");
+    }
+}
+
+/// Two levels show a clearance well below typical: a specialist would lower the daily dose to about 500/CL.
+#[test]
+fn a_high_exposure_is_lowered() {
+    let server = Server::start();
+    let card = on(&server, "order-sign", "moreau").expect("a card");
+    coherent(&card);
+    let best = recommended(&card).expect("a recommendation");
+    let keep = options(&card).into_iter().find(|o| o["kind"] == "keep").unwrap();
+    assert!(best["daily_dose"].as_f64() < keep["daily_dose"].as_f64());
+    assert!((400.0..600.0).contains(&best["measures"]["auc24"]["median"].as_f64().unwrap()));
+    assert!(keep["measures"]["auc24"]["median"].as_f64().unwrap() > 600.0);
+    assert_eq!(card["indicator"], "warning");
+    // Accepting it changes the very draft that was about to be signed.
+    let action = &card["suggestions"][0]["actions"][0];
+    assert_eq!(action["type"], "update");
+    assert_eq!(action["resource"]["id"], draft("moreau")["id"]);
+    assert_eq!(action["resource"]["subject"]["reference"], draft("moreau")["subject"]["reference"]);
+}
+
+/// A young patient who clears fast: more drug, within 4500 mg a day.
+#[test]
+fn a_low_exposure_is_raised() {
+    let server = Server::start();
+    let card = on(&server, "patient-view", "okafor").expect("a card");
+    coherent(&card);
+    let best = recommended(&card).expect("a recommendation");
+    let keep = options(&card).into_iter().find(|o| o["kind"] == "keep").unwrap();
+    assert!(best["daily_dose"].as_f64() > keep["daily_dose"].as_f64());
+    assert!(best["daily_dose"].as_f64().unwrap() <= 4500.0);
+    assert!(keep["measures"]["auc24"]["median"].as_f64().unwrap() < 400.0);
+    assert_eq!(card["suggestions"][0]["actions"][0]["type"], "create");
+}
+
+/// The plan is right: nobody is interrupted, on any hook.
+#[test]
+fn a_plan_on_target_gets_no_card() {
+    let server = Server::start();
+    for hook in ["patient-view", "order-select", "order-sign"] {
+        assert_eq!(on(&server, hook, "lindqvist"), None, "{hook}");
+    }
+}
+
+/// Nothing given yet: the card says that it is a population estimate, and proposes a loading dose of 20 to 35 mg/kg, at most
+/// 3000 mg.
+#[test]
+fn a_first_dose_is_a_population_estimate_with_a_loading_dose() {
+    let server = Server::start();
+    let card = on(&server, "order-sign", "belanger").expect("a card");
+    coherent(&card);
+    assert!(card["detail"].as_str().unwrap().contains("Population estimate"));
+    let first = &card["suggestions"][0]["actions"][0]["resource"]["dosageInstruction"];
+    assert_eq!(first.as_array().unwrap().len(), 2, "loading dose, then maintenance");
+    let loading: f64 = first[0]["doseAndRate"][0]["doseQuantity"]["value"].to_string().parse().unwrap();
+    assert!((20.0 * 95.0 - 125.0..=3000.0).contains(&loading), "{loading}");
+}
+
+/// No dose, and the reason in one line.
+#[test]
+fn what_the_models_do_not_cover_is_refused() {
+    let server = Server::start();
+    for (name, reason) in [
+        ("whitfield", "dialysis"),
+        ("nguyen", "creatinine"),
+        ("garnier", "do not fit"),
+    ] {
+        for hook in ["patient-view", "order-sign"] {
+            let card = on(&server, hook, name).unwrap_or_else(|| panic!("{name} {hook}: a card"));
+            let text = format!("{} {}", card["summary"], card["detail"]);
+            assert!(text.contains(reason), "{name} {hook}: {text}");
+            let orders = card.get("suggestions").and_then(Value::as_array).cloned().unwrap_or_default();
+            for suggestion in orders {
+                assert_ne!(suggestion["actions"][0]["resource"]["resourceType"], "MedicationRequest", "{name}");
+            }
+        }
+    }
+}
+
+/// Pounds, micromoles, an entry in error, a refused dose: all read, and said on the card.
+#[test]
+fn an_untidy_record_is_read_and_said() {
+    let server = Server::start();
+    let card = on(&server, "patient-view", "castellano");
+    if let Some(card) = card {
+        coherent(&card);
+        let detail = card["detail"].as_str().unwrap();
+        assert!(detail.contains("entered in error") && detail.contains("recorded"), "{detail}");
+    }
+}
+
+#[test]
+fn the_same_record_in_another_order_gives_the_same_card() {
+    let server = Server::start();
+    let record = sample("moreau");
+    let request = server.request("patient-view", &record, None);
+    let card = server.card("patient-view", &request).unwrap();
+    let mut turned = record.clone();
+    turned["entry"].as_array_mut().unwrap().reverse();
+    let again = server.card("patient-view", &server.request("patient-view", &turned, None)).unwrap();
+    assert_eq!(stable(&card), stable(&again));
+    // Another server has another store and fits anew: still the same.
+    let other = Server::start();
+    assert_eq!(stable(&card), stable(&other.card("patient-view", &request).unwrap()));
+}
+
+#[test]
+fn a_twin_is_reused_until_a_fact_changes() {
+    let server = Server::start();
+    let record = sample("moreau");
+    let reused = |card: &Value| card["extension"]["jumeau"]["reused"].as_bool().unwrap();
+    let request = server.request("patient-view", &record, None);
+    assert!(!reused(&server.card("patient-view", &request).unwrap()));
+    let warm = server.card("patient-view", &request).unwrap();
+    assert!(reused(&warm));
+    // A retracted level must leave no trace: the twin equals one that never knew it.
+    let mut retracted = record.clone();
+    let level = retracted["entry"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .map(|e| &mut e["resource"])
+        .find(|r| r["resourceType"] == "Observation" && r["code"]["coding"][0]["code"] == "20578-1")
+        .unwrap();
+    level["status"] = "entered-in-error".into();
+    let request = server.request("patient-view", &retracted, None);
+    let card = server.card("patient-view", &request).unwrap();
+    assert!(!reused(&card));
+    assert_eq!(stable(&card), stable(&Server::start().card("patient-view", &request).unwrap()));
+    assert_ne!(stable(&card), stable(&warm));
+}
+
+#[test]
+fn units_do_not_matter_once_converted() {
+    let server = Server::start();
+    let record = sample("moreau");
+    let mut molar = record.clone();
+    let creatinine: Vec<usize> = entries(&record)
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| r["code"]["coding"][0]["code"] == "2160-0")
+        .map(|(i, _)| i)
+        .collect();
+    assert!(!creatinine.is_empty(), "the sample has creatinine in mg/dL");
+    for i in creatinine {
+        let quantity = &mut molar["entry"][i]["resource"]["valueQuantity"];
+        let value: f64 = quantity["value"].to_string().parse().unwrap();
+        *quantity = serde_json::json!({ "value": value * 10_000.0 / 113.12, "unit": "µmol/L",
+            "system": "http://unitsofmeasure.org", "code": "umol/L" });
+    }
+    let best = |r: &Value| {
+        let card = server.card("patient-view", &server.request("patient-view", r, None)).unwrap();
+        recommended(&card).unwrap()["label"].clone()
+    };
+    assert_eq!(best(&record), best(&molar));
+}
+
+#[test]
+fn cards_look_like_this() {
+    let server = Server::start();
+    for name in ["moreau", "okafor", "belanger", "whitfield", "nguyen", "garnier", "castellano"] {
+        for language in ["en", "fr"] {
+            let order = draft(name);
+            let request = server.request("order-sign", &sample(name), Some(&order));
+            let (_, body) = server.post("/cds-services/vancomycin-order-sign", &request, language);
+            let mut shown = String::new();
+            for card in body["cards"].as_array().unwrap() {
+                assert!(card["summary"].as_str().unwrap().chars().count() < 140);
+                shown.push_str(&format!("[{}] {}\n\n{}\n", card["indicator"].as_str().unwrap(),
+                    card["summary"].as_str().unwrap(), card["detail"].as_str().unwrap()));
+                for s in card.get("suggestions").and_then(Value::as_array).into_iter().flatten() {
+                    shown.push_str(&format!("\n[{}]", s["label"].as_str().unwrap()));
+                }
+            }
+            // The hash of a file changes with every edit of it; it is not what this is about.
+            let hash = without_hashes(&shown);
+            insta::assert_snapshot!(format!("{name}-{language}"), hash);
+        }
+    }
+}
+
+/// Replaces what follows `SHA-256 ` by dots.
+fn without_hashes(text: &str) -> String {
+    let mut parts = text.split("SHA-256 ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str("SHA-256 …");
+        out.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+    }
+    out
+}
