@@ -60,16 +60,19 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// The alternatives to show, best first: the recommended one and up to `n` in all, the present plan not among them.
+    /// The alternatives to show, best first: up to `n`, the present plan not among them, one for each daily dose, since the
+    /// same daily dose has the same exposure.
     #[must_use]
     pub fn alternatives(&self, n: usize) -> Vec<usize> {
-        self.options
-            .iter()
-            .enumerate()
-            .filter(|(_, o)| o.plan.kind == Kind::Change && !o.blocked)
-            .map(|(i, _)| i)
-            .take(n)
-            .collect()
+        let mut shown: Vec<usize> = Vec::new();
+        for (i, option) in self.options.iter().enumerate() {
+            let daily = option.plan.daily_dose();
+            let known = |j: &usize| self.options.get(*j).is_some_and(|o| (o.plan.daily_dose() - daily).abs() < 1e-6);
+            if option.plan.kind == Kind::Change && !option.blocked && !shown.iter().any(known) && shown.len() < n {
+                shown.push(i);
+            }
+        }
+        shown
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         needs::UseAs,
     },
     twin::ledger::Inputs,
-    wording::Phrase,
+    wording::{Language, Phrase, Wording},
 };
 
 /// Why no dose is advised.
@@ -112,11 +112,11 @@ pub fn inputs(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone, l
         let [low, high] = limit.range;
         if !(low..=high).contains(value) {
             let title = if limit.input == file.age_input {
-                if language == "fr" { "âge" } else { "age" }.to_owned()
+                Wording::of(Language::from_tag(language)).say("item-age", [])
             } else {
                 file.named.get(&limit.input).map_or_else(|| limit.input.clone(), |n| n.title.get(language).to_owned())
             };
-            let show = |v: f64| crate::wording::number(v, crate::wording::Language::from_tag(language));
+            let show = |v: f64| crate::wording::number(v, Language::from_tag(language));
             let args = [("item", title), ("value", show(*value)), ("low", show(low)), ("high", show(high))];
             return Err(Refusal::new("outside-population", "refuse-outside", "help-outside", args));
         }

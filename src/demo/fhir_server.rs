@@ -28,6 +28,8 @@ const TYPES: &[(&str, &[&str])] = &[
         "MedicationRequest",
         &["_id", "patient", "code", "status", "intent", "authoredon"],
     ),
+    // None are held, but to ask for them is no error.
+    ("MedicationStatement", &["_id", "patient", "code", "status"]),
     (
         "MedicationAdministration",
         &["_id", "patient", "code", "status", "effective-time"],

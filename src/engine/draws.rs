@@ -5,8 +5,9 @@
 //! against the exact posterior. Without measurements the draws come from the prior itself.
 
 use super::EngineError;
-use super::fit::{Fit, Objective};
+use super::fit::Fit;
 use super::linalg::{cholesky, cholesky_log_det, cholesky_solve};
+use super::objective::Objective;
 use super::random::Random;
 use super::system::System;
 
@@ -34,7 +35,7 @@ impl Draws {
     /// # Errors
     /// A list whose length is no multiple of `width`, or an empty one.
     pub fn from_rows(width: usize, parameters: Vec<f64>) -> Result<Self, EngineError> {
-        if width == 0 || parameters.is_empty() || parameters.len() % width != 0 {
+        if width == 0 || parameters.is_empty() || !parameters.len().is_multiple_of(width) {
             return Err(EngineError::input(
                 "a table of parameter sets",
                 format!("{} / {width}", parameters.len()),

@@ -123,7 +123,8 @@ impl Eigen {
                 let back: f64 = (0..n)
                     .map(|k| self.right[i * n + k] * values[k] * self.left[k * n + j])
                     .sum();
-                if !((back - a[i * n + j]).abs() <= 1e-10 * norm) {
+                let wrong = (back - a[i * n + j]).abs();
+                if wrong.is_nan() || wrong > 1e-10 * norm {
                     return None;
                 }
             }

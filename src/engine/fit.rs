@@ -4,9 +4,8 @@
 //! individual prediction, by Fisher scoring with exact gradients, then by Newton steps. Several fixed starting points are
 //! always used, because with few measurements the surface often has two valleys; every distinct valley is kept.
 
-use super::evaluate::Evaluator;
-use super::likelihood::term;
-use super::linalg::{cholesky, cholesky_inverse, cholesky_log_det, cholesky_solve, quadratic};
+use super::linalg::{cholesky, cholesky_inverse, cholesky_log_det, cholesky_solve};
+use super::objective::Objective;
 use super::system::System;
 use super::{Bound, Dose, EngineError, Observation};
 use serde::{Deserialize, Serialize};
@@ -104,185 +103,6 @@ pub fn ofv_weights(ofv: &[f64]) -> Vec<f64> {
     raw.into_iter().map(|x| if sum > 0.0 { x / sum } else { 0.0 }).collect()
 }
 
-/// The objective function of one patient.
-pub(crate) struct Objective<'a> {
-    evaluator: Evaluator<'a>,
-    system: &'a System,
-    observations: &'a [Observation],
-    prior_weight: f64,
-    gradient: Vec<f64>,
-    fisher: Vec<f64>,
-}
-
-impl<'a> Objective<'a> {
-    pub(crate) fn new(
-        system: &'a System,
-        typical: &'a [f64],
-        doses: &[Dose],
-        observations: &'a [Observation],
-        prior_weight: f64,
-    ) -> Result<Self, EngineError> {
-        if !(prior_weight.is_finite() && prior_weight > 0.0) {
-            return Err(EngineError::input("the weight of the prior", prior_weight.to_string()));
-        }
-        if let Some(bad) = observations
-            .iter()
-            .find(|o| !(o.time.is_finite() && o.value.is_finite()))
-        {
-            return Err(EngineError::input("an observation", format!("{bad:?}")));
-        }
-        let m = system.effects().len();
-        Ok(Self {
-            evaluator: Evaluator::new(system, typical, doses, observations)?,
-            system,
-            observations,
-            prior_weight,
-            gradient: vec![0.0; m],
-            fisher: vec![0.0; m * m],
-        })
-    }
-
-    fn prior(&self, eta: &[f64]) -> f64 {
-        self.prior_weight * quadratic(eta.len(), self.system.omega().inverse(), eta)
-    }
-
-    /// The objective function, or `None` where it is not finite.
-    pub(crate) fn value(&mut self, eta: &[f64]) -> Option<f64> {
-        if !self.evaluator.run(eta, false) {
-            return None;
-        }
-        let mut sum = self.prior(eta);
-        for (observation, f) in self.observations.iter().zip(&self.evaluator.predictions) {
-            sum += term(observation, &self.system.outputs()[observation.output].error, *f).value;
-        }
-        sum.is_finite().then_some(sum)
-    }
-
-    /// The objective function; leaves its gradient and expected Hessian behind.
-    fn with_slopes(&mut self, eta: &[f64]) -> Option<f64> {
-        if !self.evaluator.run(eta, true) {
-            return None;
-        }
-        let m = eta.len();
-        let inverse = self.system.omega().inverse();
-        let mut sum = 0.0;
-        for i in 0..m {
-            let mut row = 0.0;
-            for j in 0..m {
-                row += inverse[i * m + j] * eta[j];
-                self.fisher[i * m + j] = 2.0 * self.prior_weight * inverse[i * m + j];
-            }
-            sum += self.prior_weight * row * eta[i];
-            self.gradient[i] = 2.0 * self.prior_weight * row;
-        }
-        for (o, observation) in self.observations.iter().enumerate() {
-            let error = &self.system.outputs()[observation.output].error;
-            let t = term(observation, error, self.evaluator.predictions[o]);
-            sum += t.value;
-            let row = &self.evaluator.jacobian[o * m..(o + 1) * m];
-            for i in 0..m {
-                self.gradient[i] += t.slope * row[i];
-                for j in 0..m {
-                    self.fisher[i * m + j] += t.curvature * row[i] * row[j];
-                }
-            }
-        }
-        let fine =
-            sum.is_finite() && self.gradient.iter().all(|x| x.is_finite()) && self.fisher.iter().all(|x| x.is_finite());
-        fine.then_some(sum)
-    }
-
-    /// Hessian by central differences of the exact gradient.
-    fn hessian(&mut self, eta: &[f64]) -> Option<Vec<f64>> {
-        let m = eta.len();
-        let mut hessian = vec![0.0; m * m];
-        let mut moved = eta.to_vec();
-        for j in 0..m {
-            let h = 1e-4 * self.system.omega().sd()[j];
-            moved[j] = eta[j] + h;
-            self.with_slopes(&moved)?;
-            for i in 0..m {
-                hessian[i * m + j] = self.gradient[i];
-            }
-            moved[j] = eta[j] - h;
-            self.with_slopes(&moved)?;
-            for i in 0..m {
-                hessian[i * m + j] = (hessian[i * m + j] - self.gradient[i]) / (2.0 * h);
-            }
-            moved[j] = eta[j];
-        }
-        for i in 0..m {
-            for j in 0..i {
-                let mean = 0.5 * (hessian[i * m + j] + hessian[j * m + i]);
-                hessian[i * m + j] = mean;
-                hessian[j * m + i] = mean;
-            }
-        }
-        Some(hessian)
-    }
-
-    /// Largest slope a standard deviation of the prior.
-    fn slope_left(&self) -> f64 {
-        self.gradient
-            .iter()
-            .zip(self.system.omega().sd())
-            .map(|(g, sd)| (g * sd).abs())
-            .fold(0.0, f64::max)
-    }
-
-    /// Distance in standard deviations of the prior, the largest over the effects.
-    fn distance(&self, a: &[f64], b: &[f64]) -> f64 {
-        a.iter()
-            .zip(b)
-            .zip(self.system.omega().sd())
-            .map(|((a, b), sd)| ((a - b) / sd).abs())
-            .fold(0.0, f64::max)
-    }
-
-    /// Moves along `step`, shortened until the objective falls, and leaves the slopes of the place reached behind. `None`,
-    /// and no move, if it does not fall.
-    fn advance(&mut self, eta: &mut Vec<f64>, value: f64, step: &[f64]) -> Option<f64> {
-        let sd = self.system.omega().sd();
-        let length = step.iter().zip(sd).map(|(s, sd)| (s / sd).abs()).fold(0.0, f64::max);
-        // A step from afar must not jump out of the region where the model means anything.
-        let mut scale = if length > 2.0 { 2.0 / length } else { 1.0 };
-        let slope = self.slope_left();
-        for _ in 0..20 {
-            let tried: Vec<f64> = eta.iter().zip(step).map(|(e, s)| e + scale * s).collect();
-            if let Some(new) = self.with_slopes(&tried) {
-                // Near the bottom the value no longer tells points apart; the slope does.
-                let flat = (new - value).abs() <= 1e-12 * (1.0 + value.abs()) && self.slope_left() < slope;
-                if new < value || flat {
-                    *eta = tried;
-                    return Some(new);
-                }
-            }
-            scale *= 0.5;
-        }
-        self.with_slopes(eta)?;
-        None
-    }
-
-    /// Steps downhill from `eta` until they are shorter than `enough` prior standard deviations.
-    fn descend(&mut self, eta: &mut Vec<f64>, enough: f64, budget: usize) -> Option<(f64, usize)> {
-        let m = eta.len();
-        let mut value = self.with_slopes(eta)?;
-        for iteration in 1..=budget {
-            let factor = cholesky(m, &self.fisher)?;
-            let mut step: Vec<f64> = self.gradient.iter().map(|g| -g).collect();
-            cholesky_solve(m, &factor, &mut step);
-            let before = eta.clone();
-            // No lower point along a downhill direction: at the bottom to rounding.
-            let Some(new) = self.advance(eta, value, &step) else { return Some((value, iteration)) };
-            value = new;
-            if self.distance(eta, &before) < enough {
-                return Some((value, iteration));
-            }
-        }
-        Some((value, budget))
-    }
-}
-
 /// Fixed starting points: no effect, and 1.5 standard deviations either way along the most variable effect.
 fn starts(system: &System) -> Vec<Vec<f64>> {
     let sd = system.omega().sd();
@@ -337,8 +157,8 @@ pub fn fit(
                 None => candidates.push((eta, ofv, iterations)),
             }
         }
-        for (eta, ofv, iterations) in candidates {
-            let Some(mode) = objective.finish(eta, ofv, iterations, options.max_iterations) else {
+        for (eta, _, iterations) in candidates {
+            let Some(mode) = objective.finish(eta, iterations, options.max_iterations) else {
                 continue;
             };
             let known = modes
@@ -384,12 +204,11 @@ pub fn fit(
 
 impl Objective<'_> {
     /// Newton steps to the bottom, then curvature and flags.
-    fn finish(&mut self, mut eta: Vec<f64>, mut ofv: f64, mut iterations: usize, budget: usize) -> Option<Mode> {
+    fn finish(&mut self, mut eta: Vec<f64>, mut iterations: usize, budget: usize) -> Option<Mode> {
         let m = eta.len();
-        let mut hessian = self.hessian(&eta)?;
-        let mut factor = cholesky(m, &hessian);
+        let mut factor = cholesky(m, &self.hessian(&eta)?);
         let mut origin = eta.clone();
-        ofv = self.with_slopes(&eta)?;
+        let mut ofv = self.with_slopes(&eta)?;
         for _ in 0..budget {
             let slope = self.slope_left();
             if slope < 1e-8 {
@@ -401,21 +220,21 @@ impl Objective<'_> {
                 Some(factor) => cholesky_solve(m, factor, &mut step),
                 None => cholesky_solve(m, &cholesky(m, &self.fisher)?, &mut step),
             }
-            let Some(new) = self.advance(&mut eta, ofv, &step) else { break };
+            let Some(new) = self.advance(&mut eta, ofv, &step) else {
+                break;
+            };
             ofv = new;
             iterations += 1;
             // The Hessian is kept while it serves: each step must leave a tenth of the slope.
             if factor.is_none() || self.slope_left() > 0.1 * slope {
-                hessian = self.hessian(&eta)?;
-                factor = cholesky(m, &hessian);
+                factor = cholesky(m, &self.hessian(&eta)?);
                 origin.clone_from(&eta);
                 ofv = self.with_slopes(&eta)?;
             }
         }
         let slope_left = self.slope_left();
         if self.distance(&eta, &origin) > 1e-5 {
-            hessian = self.hessian(&eta)?;
-            factor = cholesky(m, &hessian);
+            factor = cholesky(m, &self.hessian(&eta)?);
         }
         let runaway = eta
             .iter()

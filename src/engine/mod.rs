@@ -12,6 +12,9 @@
 //!
 //! Nothing here reads a clock, a file or a random device: the same input gives the same bytes, whatever the thread count.
 
+// Matrices are indexed by row and column; iterators would hide which is which.
+#![allow(clippy::needless_range_loop)]
+
 mod curves;
 mod draws;
 mod eigen;
@@ -22,6 +25,7 @@ mod general;
 mod likelihood;
 mod linalg;
 mod modes;
+mod objective;
 mod predict;
 mod random;
 mod regimens;

@@ -32,9 +32,10 @@ impl Unit {
     /// # Errors
     /// A text that is no UCUM unit, or a unit without a ratio scale (degree Celsius, pH): a reason for a person.
     pub fn parse(code: &str) -> Result<Self, String> {
-        let analysis = octofhir_ucum::analyse(code)
-            .or_else(|error| octofhir_ucum::analyse(&code.replace('*', ".")).map_err(|_| error))
-            .map_err(|_| format!("`{code}` is not a UCUM unit"))?;
+        let read = |code: &str| octofhir_ucum::analyse(code).ok();
+        let analysis = read(code)
+            .or_else(|| read(&code.replace('*', ".")))
+            .ok_or_else(|| format!("`{code}` is not a UCUM unit"))?;
         if analysis.special.is_some() {
             return Err(format!(
                 "`{code}` has no ratio scale (such as degrees Celsius or pH), so it cannot enter equations"

@@ -8,6 +8,7 @@ use crate::{
         decide::{Decision, Evaluated},
         gates::Refusal,
         outcome::Advised,
+        present::KnownFrom,
     },
     cds::card::{
         Action, ActionType, Card, Coding, Indicator, Link, LinkType, SelectionBehavior, Source, Suggestion,
@@ -202,6 +203,8 @@ impl Case<'_> {
                 args.push(("current", reader.plan(file, &keep.plan, false)));
                 args.push(("now", reader.prediction(keep.goal.p50)));
                 args.push(("direction", reader.direction(keep)));
+                let draft = advised.present.as_ref().is_some_and(|p| p.known_from == KnownFrom::Draft);
+                args.push(("which", reader.say(if draft { "which-draft" } else { "which-present" }, [])));
             }
         };
         let say = |id: &str, option: &Evaluated| {

@@ -2,7 +2,7 @@
 
 use crate::{
     advice::{
-        decide::{Advice, Decision},
+        decide::Decision,
         gates::{Refusal, covariate},
         outcome::Advised,
         present::KnownFrom,
@@ -56,7 +56,7 @@ pub fn advice(case: &Case<'_>, advised: &Advised) -> String {
     let blocks = [
         block(&reader.say("block-based", []), &based_on(case)),
         block(&reader.say("block-prediction", []), &prediction(case, advised)),
-        Some(options(case, advice)),
+        Some(options(case, advised)),
         block(&reader.say("block-limits", []), &limits(case, advised)),
         listed(&reader.say("block-ignored", []), ignored),
         block(&reader.say("block-about", []), &about(case)),
@@ -113,6 +113,9 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
         ];
         let id = match &found.converted_from {
             Some(recorded) => {
+                // A converted value has no more figures than it was recorded with; three are enough to check it by.
+                args.retain(|(name, _)| *name != "value");
+                args.push(("value", crate::wording::significant(found.value, 3, reader.wording.language)));
                 args.push(("recorded", crate::wording::escape(recorded)));
                 "covariate-converted"
             }
@@ -178,7 +181,8 @@ fn prediction(case: &Case<'_>, advised: &Advised) -> Vec<String> {
     out
 }
 
-fn options(case: &Case<'_>, advice: &Advice) -> String {
+fn options(case: &Case<'_>, advised: &Advised) -> String {
+    let advice = &advised.advice;
     let (reader, file) = (case.reader, &case.definition.file);
     let [low, high] = file.goal.within;
     let unit = |name: &str| file.needs.measured.iter().find(|m| m.name == name).map_or("", |m| m.unit.as_str());
@@ -211,7 +215,8 @@ fn options(case: &Case<'_>, advice: &Advice) -> String {
                 row = format!("{row} **({})**", reader.say("option-recommended", []));
             }
             if option.plan.kind == Kind::Keep {
-                row = format!("{row} ({})", reader.say("option-present", []));
+                let draft = advised.present.as_ref().is_some_and(|p| p.known_from == KnownFrom::Draft);
+                row = format!("{row} ({})", reader.say(if draft { "option-draft" } else { "option-present" }, []));
             }
             Some(row)
         })
@@ -224,13 +229,20 @@ fn options(case: &Case<'_>, advice: &Advice) -> String {
 fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
     let twin = &advised.twin;
     let (reader, file) = (case.reader, &case.definition.file);
+    let unit = |name: &str| file.needs.measured.iter().find(|m| m.name == name).map_or("", |m| m.unit.as_str());
     let ranges: Vec<String> = file
         .applies
         .iter()
         .map(|limit| {
-            let item = file.named.get(&limit.input).map_or(limit.input.as_str(), |n| reader.text(&n.title)).to_owned();
+            let (item, unit) = if limit.input == file.age_input {
+                (reader.say("item-age", []), reader.say("unit-years", []))
+            } else {
+                let title = file.named.get(&limit.input).map_or(limit.input.as_str(), |n| reader.text(&n.title));
+                (title.to_owned(), unit(&limit.input).to_owned())
+            };
             let [low, high] = limit.range;
-            reader.say("limit-range", [("item", item), ("low", reader.number(low)), ("high", reader.number(high))])
+            let args = [("item", item), ("low", reader.number(low)), ("high", reader.number(high)), ("unit", unit)];
+            reader.say("limit-range", args)
         })
         .collect();
     let mut out = vec![reader.say("limits-inside", [("list", ranges.join(", "))])];

@@ -66,6 +66,9 @@ impl Reader<'_> {
             let shown = match (value.parse::<Timestamp>(), file.named.get(value)) {
                 (Ok(time), _) => self.time(time),
                 (Err(_), Some(named)) if name == "name" => self.text(&named.title).to_owned(),
+                (Err(_), None) if name == "name" && *value == file.treatment.name.en => {
+                    self.text(&file.treatment.name).to_owned()
+                }
                 _ => escape(value),
             };
             (name.as_str(), shown)

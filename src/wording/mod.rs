@@ -83,7 +83,12 @@ impl Wording {
     pub fn say<'a>(&self, id: &str, args: impl IntoIterator<Item = (&'a str, String)>) -> String {
         let mut fluent = FluentArgs::new();
         for (name, value) in args {
-            fluent.set(name.to_owned(), FluentValue::String(Cow::Owned(value)));
+            // Counts decide on singular and plural.
+            let value = match value.parse::<u32>() {
+                Ok(count) if name == "count" => FluentValue::from(count),
+                _ => FluentValue::String(Cow::Owned(value)),
+            };
+            fluent.set(name.to_owned(), value);
         }
         let Some(pattern) = self.bundle.get_message(id).and_then(|m| m.value()) else {
             return id.to_owned();

@@ -59,7 +59,10 @@ remark-dose-no-amount = { $name } dose of { $time }: not counted, amount missing
 remark-dose-period = { $name } dose of { $time }: not counted, a period of { $value } h is not the length of one infusion
 remark-dose-twice = { $name } { $value } of { $time } is recorded twice; counted once
 remark-doses-before-window = { $name }: { $count } older doses were not used
-remark-infusion-assumed = { $name }: length of infusion assumed for { $count } doses
+remark-infusion-assumed = { $name }: length of infusion assumed for { $count ->
+    [one] { $count } dose
+   *[other] { $count } doses
+  }
 remark-doses-from-order = { $name }: no administration is recorded; { $count } doses of { $value } from { $first } to { $last } were assumed from the order
 
 ## Orders

@@ -59,7 +59,10 @@ remark-dose-no-amount = Dose de { $name } du { $time } : non comptée, quantité
 remark-dose-period = Dose de { $name } du { $time } : non comptée, { $value } h n'est pas la durée d'une perfusion
 remark-dose-twice = { $name } { $value } du { $time } est enregistré deux fois ; compté une fois
 remark-doses-before-window = { $name } : { $count } doses plus anciennes n'ont pas été utilisées
-remark-infusion-assumed = { $name } : durée de perfusion supposée pour { $count } doses
+remark-infusion-assumed = { $name } : durée de perfusion supposée pour { $count ->
+    [one] { $count } dose
+   *[other] { $count } doses
+  }
 remark-doses-from-order = { $name } : aucune administration enregistrée ; { $count } doses de { $value } du { $first } au { $last } ont été supposées d'après la prescription
 
 ## Prescriptions

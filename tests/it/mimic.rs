@@ -18,8 +18,26 @@ fn records() -> Vec<(String, Value)> {
     files
         .iter()
         .filter(|f| f.extension().is_some_and(|e| e == "json"))
-        .map(|f| (f.file_stem().unwrap().to_str().unwrap().replace(".bundle", ""), read(f.to_str().unwrap())))
+        .map(|f| (f.file_stem().unwrap().to_str().unwrap().replace(".bundle", ""), stored(read(f.to_str().unwrap()))))
         .collect()
+}
+
+/// A transaction as a server stores it: resources get their ids, and references point to them.
+fn stored(bundle: Value) -> Value {
+    let mut text = bundle.to_string();
+    for entry in bundle["entry"].as_array().unwrap() {
+        if let Some(id) = entry["fullUrl"].as_str().and_then(|url| url.strip_prefix("urn:uuid:")) {
+            let kind = entry["resource"]["resourceType"].as_str().unwrap();
+            text = text.replace(&format!("\"reference\":\"urn:uuid:{id}\""), &format!("\"reference\":\"{kind}/{id}\""));
+        }
+    }
+    let mut bundle: Value = serde_json::from_str(&text).unwrap();
+    for entry in bundle["entry"].as_array_mut().unwrap() {
+        if let Some(id) = entry["fullUrl"].as_str().and_then(|url| url.strip_prefix("urn:uuid:")).map(str::to_owned) {
+            entry["resource"]["id"] = id.into();
+        }
+    }
+    bundle
 }
 
 fn is_vancomycin_level(resource: &Value) -> bool {

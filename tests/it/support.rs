@@ -162,10 +162,18 @@ fn answer(record: &Value, template: &str) -> Value {
                 })
             })
     };
-    let found: Vec<Value> = entries(record)
-        .into_iter()
-        .filter(|r| r["resourceType"] == kind && coded(r))
-        .map(|r| json!({ "resource": r, "search": { "mode": "match" } }))
+    let found: Vec<Value> = record["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|e| e["resource"]["resourceType"] == kind && coded(&e["resource"]))
+        .map(|e| {
+            let mut entry = json!({ "resource": e["resource"], "search": { "mode": "match" } });
+            if let Some(url) = e.get("fullUrl") {
+                entry["fullUrl"] = url.clone();
+            }
+            entry
+        })
         .collect();
     let mut bundle = json!({ "resourceType": "Bundle", "type": "searchset", "total": found.len() });
     if !found.is_empty() {

@@ -7,8 +7,9 @@ import { measureLabel, measureNames, optionTable, unitOf } from "./options.js";
 import { say } from "./strings.js";
 
 /** A panel for the numbers of one card; `select(label)` shows the option of that name. */
-export function twinPanel(twin) {
-  const options = twin.options ?? [];
+export function twinPanel(sent) {
+  const options = (sent.options ?? []).map((option) => ({ ...option, label: capital(option.label ?? option.id) }));
+  const twin = { ...sent, options };
   const byId = (id) => options.find((option) => option.id === id);
   const keep = options.find((option) => option.current) ?? byId("keep");
   const stop = options.find((option) => option.kind === "stop");
@@ -113,7 +114,7 @@ export function twinPanel(twin) {
   );
   draw();
   const select = (label) => {
-    const named = options.filter((one) => one.label && label.includes(one.label));
+    const named = options.filter((one) => label.toLowerCase().includes(one.label.toLowerCase()));
     const option = named.sort((a, b) => b.label.length - a.label.length)[0];
     if (!option) return;
     const radio = table.querySelector(`input[value="${CSS.escape(option.id)}"]`);
@@ -121,6 +122,10 @@ export function twinPanel(twin) {
     choose(option.id);
   };
   return { body, select };
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** The finding in one or two sentences, from the numbers of the selected option and the current one. */

@@ -23,6 +23,7 @@
 //! ```
 
 mod checks;
+mod random;
 mod read;
 
 pub use super::table::FileError as ModelError;
