@@ -41,6 +41,23 @@ impl Refusal {
     }
 }
 
+/// Remarks of the reader of records which mean that a dose was given of which amount or time is not known.
+const UNKNOWN_DOSES: [&str; 7] = [
+    "remark-dose-time-unknown",
+    "remark-dose-unit",
+    "remark-dose-per-weight",
+    "remark-dose-amount",
+    "remark-dose-no-amount",
+    "remark-dose-period",
+    "remark-dose-stopped",
+];
+
+/// Whether the record knows of doses that could not be used: levels cannot be explained then, and nobody is without drug.
+#[must_use]
+pub fn doses_unknown(facts: &Facts) -> bool {
+    facts.ignored.iter().any(|remark| UNKNOWN_DOSES.contains(&remark.id.as_str()))
+}
+
 /// The newest value of a covariate that is still fresh.
 #[must_use]
 pub fn covariate<'a>(file: &TwinFile, facts: &'a Facts, name: &str, now: Timestamp) -> Option<&'a Measurement> {

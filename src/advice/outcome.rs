@@ -17,7 +17,7 @@ use crate::{
 
 use super::{
     decide::{Advice, Decision, decide, evaluate},
-    gates::{Refusal, inputs},
+    gates::{Refusal, doses_unknown, inputs},
     present::{Present, drafted, on_treatment, present},
 };
 
@@ -93,6 +93,10 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
         return Err(Refusal::new("partial", "refuse-partial", "help-partial", []));
     }
     let ledger = Ledger::new(file, facts, now);
+    if doses_unknown(facts) && !ledger.levels.is_empty() {
+        let refusal = Refusal::new("doses-unknown", "refuse-doses-unknown", "help-doses-unknown", []);
+        return Err(Refusal { warning: true, ..refusal });
+    }
     if ledger.level_without_dose().is_some() {
         let refusal = Refusal::new("level-without-dose", "refuse-level-without-dose", "help-level-without-dose", []);
         return Err(Refusal { warning: true, ..refusal });
@@ -156,7 +160,7 @@ fn candidates(
         plans.push(Plan { kind: Kind::Keep, loading: None, regimen: Some(present.regimen) });
     }
     let loading = match weight {
-        Some(weight) if facts.given.is_empty() => loading_doses(&file.treatment, weight),
+        Some(weight) if facts.given.is_empty() && !doses_unknown(facts) => loading_doses(&file.treatment, weight),
         _ => Vec::new(),
     };
     for regimen in grid(&file.treatment) {

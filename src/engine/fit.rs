@@ -55,7 +55,7 @@ impl Mode {
     /// Standard deviation of each random effect.
     pub fn eta_sd(&self) -> Vec<f64> {
         let m = self.eta.len();
-        (0..m).map(|i| self.covariance[i * m + i].sqrt()).collect()
+        (0..m).map(|i| self.covariance.get(i * m + i).map_or(f64::NAN, |variance| variance.sqrt())).collect()
     }
 }
 
@@ -131,6 +131,18 @@ pub fn fit(
     observations: &[Observation],
     options: &FitOptions,
 ) -> Result<Fit, EngineError> {
+    fit_from(&starts(system), system, typical, doses, observations, options)
+}
+
+/// [`fit`] from given starting points.
+pub(crate) fn fit_from(
+    starts: &[Vec<f64>],
+    system: &System,
+    typical: &[f64],
+    doses: &[Dose],
+    observations: &[Observation],
+    options: &FitOptions,
+) -> Result<Fit, EngineError> {
     let mut objective = Objective::new(system, typical, doses, observations, options.prior_weight)?;
     let m = system.effects().len();
     let mut modes = Vec::new();
@@ -141,10 +153,9 @@ pub fn fit(
             .ok_or(EngineError::NotFinite { what: "a prediction" })?;
         modes.push(objective.mode(eta, ofv, system.omega().matrix().to_vec(), true, 0));
     } else {
-        let all = starts(system);
-        let tried = all.len();
         let mut candidates: Vec<(Vec<f64>, f64, usize)> = Vec::new();
-        for mut eta in all {
+        for start in starts {
+            let mut eta = start.clone();
             let Some((ofv, iterations)) = objective.descend(&mut eta, 0.02, options.max_iterations) else {
                 continue;
             };
@@ -171,7 +182,7 @@ pub fn fit(
             }
         }
         if modes.is_empty() {
-            return Err(EngineError::NoMode { starts: tried });
+            return Err(EngineError::NoMode { starts: starts.len() });
         }
         // A point that is no minimum explains nothing once a true minimum is known.
         if modes.iter().any(|mode| mode.converged) {

@@ -33,14 +33,14 @@ mod steady;
 mod system;
 mod timeline;
 
-use serde::{Deserialize, Serialize};
-
 pub use draws::Draws;
 pub use fit::{Fit, FitOptions, Mode, fit, ofv_weights};
 pub use predict::{auc, predict};
 pub use regimens::{LANES, Loading, Measures, Prepared, Regimen};
 pub use steady::SteadyState;
 pub use system::{ErrorModel, Omega, Output, System, SystemParts};
+
+use serde::{Deserialize, Serialize};
 
 /// One dose given into the state that receives doses.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

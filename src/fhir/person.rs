@@ -84,7 +84,10 @@ pub fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Result<Person, RecordEr
     };
     let deceased = match &patient.deceased {
         Some(PatientDeceased::Boolean(b)) => b.value == Some(true),
-        Some(PatientDeceased::DateTime(at)) => at.value.is_some(),
+        // A record that is looked at as of an earlier moment knows of a death that is still to come.
+        Some(PatientDeceased::DateTime(at)) => at.value.as_deref().is_some_and(|text| {
+            parse(text).and_then(|when| when.earliest(&reader.ctx.zone)).is_none_or(|died| died <= reader.ctx.now)
+        }),
         Some(PatientDeceased::Invalid) | None => false,
     };
     Ok(Person {

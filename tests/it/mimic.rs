@@ -82,7 +82,7 @@ fn every_record_gets_an_answer() {
         let levels = entries(&record).into_iter().filter(|r| is_vancomycin_level(r)).count();
         let (status, body) = ask(&record);
         let answer = match (status, body["cards"].as_array().and_then(|c| c.first())) {
-            (200, None) => "silence: the drafted plan is on target".to_owned(),
+            (200, None) => "silence: on target, or the record says that the patient has died".to_owned(),
             (200, Some(card)) => card["summary"].as_str().unwrap().to_owned(),
             (status, _) => format!("{status} {}", body["issue"][0]["diagnostics"].as_str().unwrap_or_default()),
         };
