@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    decide::{Advice, Decision, decide, evaluate},
+    decide::{Advice, decide, evaluate},
     gates::{Refusal, doses_unknown, inputs},
     present::{Present, drafted, on_treatment, present},
 };
@@ -29,6 +29,8 @@ pub struct Question<'a> {
     pub facts: &'a Facts,
     /// The draft order for this drug, if the clinician is ordering.
     pub draft: Option<&'a Order>,
+    /// Whether the drug is being ordered by a way that the twin does not cover.
+    pub other_way: bool,
     /// Whether the list of doses given could only be read in part.
     pub doses_partial: bool,
     /// The moment of the call.
@@ -59,11 +61,11 @@ pub struct Advised {
 
 /// What came of a question.
 pub enum Outcome {
-    /// Nothing to say: not on this treatment, or the plan is on target.
+    /// Nothing to say: not on this treatment, or the patient has died.
     Silent,
     /// Nothing may be advised.
     Refused(Refusal),
-    /// Advice.
+    /// Advice; that the plan is on target is advice too, though it makes no card.
     Advised(Box<Advised>),
 }
 
@@ -74,11 +76,13 @@ pub fn consider(question: &Question<'_>) -> Outcome {
     if facts.person.deceased {
         return Outcome::Silent;
     }
+    if question.other_way {
+        return Outcome::Refused(Refusal::new("other-way", "refuse-other-way", "help-other-way", []));
+    }
     if question.draft.is_none() && !on_treatment(facts, &definition.file.treatment, *now) {
         return Outcome::Silent;
     }
     match advise(question) {
-        Ok(advised) if advised.advice.decision == Decision::OnTarget => Outcome::Silent,
         Ok(advised) => Outcome::Advised(Box::new(advised)),
         Err(refusal) => Outcome::Refused(refusal),
     }

@@ -52,9 +52,14 @@ async fn request(req: HttpRequest, path: web::Path<(String, String)>, demo: web:
     } else {
         Data::Prefetch(people.today())
     };
-    HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(json!({"url": format!("/cds-services/{}", service.id), "request": build(person, service, data)}))
+    let request = build(person, service, data);
+    // `bare` gives the body of the call alone, for piping into curl.
+    let shown = if asked("bare").is_some() {
+        request
+    } else {
+        json!({"url": format!("/cds-services/{}", service.id), "request": request})
+    };
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(shown)
 }
 
 /// How the service gets at the record.

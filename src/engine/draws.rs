@@ -103,7 +103,11 @@ impl Fit {
     pub fn draws(&self, system: &System, n: usize, seed: u64) -> Result<Draws, EngineError> {
         let m = system.effects().len();
         let width = system.parameters().len();
-        let fits = width == self.typical.len() && self.modes.iter().all(|mode| mode.eta.len() == m && mode.covariance.len() == m * m);
+        let fits = width == self.typical.len()
+            && self
+                .modes
+                .iter()
+                .all(|mode| mode.eta.len() == m && mode.covariance.len() == m * m);
         if n == 0 || n > 10_000_000 || !fits {
             return Err(EngineError::input("the number of draws", format!("{n}")));
         }

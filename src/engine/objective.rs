@@ -166,8 +166,15 @@ impl<'a> Objective<'a> {
         None
     }
 
-    /// Steps downhill from `eta` until they are shorter than `enough` prior standard deviations.
-    pub(crate) fn descend(&mut self, eta: &mut Vec<f64>, enough: f64, budget: usize) -> Option<(f64, usize)> {
+    /// Steps downhill from `eta` until they are shorter than `enough` prior standard deviations. `None` where the model has no
+    /// finite value, or once the way has led into a valley already known.
+    pub(crate) fn descend(
+        &mut self,
+        eta: &mut Vec<f64>,
+        enough: f64,
+        budget: usize,
+        known: &[(Vec<f64>, f64, usize)],
+    ) -> Option<(f64, usize)> {
         let m = eta.len();
         let mut value = self.with_slopes(eta)?;
         for iteration in 1..=budget {
@@ -180,6 +187,12 @@ impl<'a> Objective<'a> {
                 return Some((value, iteration));
             };
             value = new;
+            if known
+                .iter()
+                .any(|(bottom, lowest, _)| value >= *lowest && self.distance(bottom, eta) < 0.2)
+            {
+                return None;
+            }
             if self.distance(eta, &before) < enough {
                 return Some((value, iteration));
             }

@@ -68,6 +68,14 @@ pub fn drug(drug: &Drug, concept: &Concept<'_>, terminology: &Terminology) -> Op
     concept.texts().any(|text| names(drug, text)).then_some(Match::Text)
 }
 
+/// The way by which a product gives the drug, when the table lists it as `NAME, WAY`: another drug to the model.
+pub fn other_way<'a>(drug: &Drug, concept: &Concept<'_>, terminology: &'a Terminology) -> Option<&'a str> {
+    concept.codes().find_map(|(system, code)| {
+        let (name, way) = terminology.ingredient(system, code)?.split_once(", ")?;
+        name.eq_ignore_ascii_case(&drug.name).then_some(way)
+    })
+}
+
 /// Whether a Medication resource is the drug: by its code, its ingredients, or its identifiers.
 pub fn medication(wanted: &Drug, product: &Medication<'_>, terminology: &Terminology) -> Option<Match> {
     let mut found = None;

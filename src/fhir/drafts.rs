@@ -11,6 +11,7 @@ use crate::patient::facts::{Order, Remark, Source};
 use crate::patient::needs::Needs;
 
 use super::bundle::explode_with_urls;
+use super::codes;
 use super::dosage::{Dosage, Dose, Rate, Timing};
 use super::drugs;
 use super::facts::{Item, Kind, ReadContext, Reader};
@@ -62,6 +63,11 @@ pub fn read_draft_orders(
         };
         let item = item(kind, value, raw);
         let Some(hit) = drugs::find(&mut reader, drug, &item) else {
+            let concept = item.peek.medication_codeable_concept.as_ref();
+            if let Some(way) = concept.and_then(|c| codes::other_way(drug, c, terminology)) {
+                let source = item.peek.id.as_ref().map(|_| &item.source);
+                reader.notes.ignore("remark-order-route", &[("name", drug.name.as_str()), ("route", way)], source);
+            }
             continue;
         };
         let source = item.peek.id.as_ref().map(|_| &item.source);

@@ -11,12 +11,15 @@ const LONGEST: usize = 80;
 /// Most remarks of one kind (ignored, assumed); the rest is counted.
 const MOST: usize = 200;
 
+/// Whether left out or assumed, the message, and its arguments without the count.
+type Counted = (bool, &'static str, Vec<(&'static str, String)>);
+
 /// What was not used, and what was assumed, while one record is read.
 #[derive(Debug, Default)]
 pub struct Notes {
     ignored: Vec<Remark>,
     assumed: Vec<Remark>,
-    counts: BTreeMap<(bool, &'static str, Vec<(&'static str, String)>), u64>,
+    counts: BTreeMap<Counted, u64>,
 }
 
 /// Builds one remark.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::patient::facts::Source;
+
 use super::facts::{Item, Kind};
 use super::peek::Text;
 use super::remarks::Notes;
@@ -28,16 +30,14 @@ pub fn newest<'a>(items: Vec<Item<'a>>, notes: &mut Notes) -> Vec<Item<'a>> {
     for group in groups.into_values() {
         match choose(group) {
             Ok(item) => kept.push(item),
-            Err(item) => {
-                notes.ignore("remark-versions", &[("type", item.kind.name())], Some(&item.source));
-            }
+            Err((kind, source)) => notes.ignore("remark-versions", &[("type", kind.name())], Some(&source)),
         }
     }
     kept.sort_by(|a, b| (a.kind, &a.source, a.raw.get()).cmp(&(b.kind, &b.source, b.raw.get())));
     kept
 }
 
-fn choose(mut group: Vec<Item<'_>>) -> Result<Item<'_>, Item<'_>> {
+fn choose(mut group: Vec<Item<'_>>) -> Result<Item<'_>, (Kind, Source)> {
     // In an order of its own first, so that ties do not depend on the order of the text.
     group.sort_by(|a, b| a.raw.get().cmp(b.raw.get()));
     group.dedup_by(|a, b| a.raw.get() == b.raw.get());

@@ -80,7 +80,7 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
             .map(|level| {
                 newest = newest.max(Some(level.time));
                 let args = [
-                    ("value", reader.number(level.value)),
+                    ("value", reader.measured(level)),
                     ("unit", unit(&file.goal.output).to_owned()),
                     ("time", reader.time(level.time)),
                 ];
@@ -107,16 +107,13 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
         let title = file.named.get(&item.name).map_or(item.name.as_str(), |n| reader.text(&n.title));
         let mut args = vec![
             ("item", title.to_owned()),
-            ("value", reader.number(found.value)),
+            ("value", reader.measured(found)),
             ("unit", item.unit.clone()),
             ("time", reader.time(found.time)),
         ];
         let id = match &found.converted_from {
             Some(recorded) => {
-                // A converted value has no more figures than it was recorded with; three are enough to check it by.
-                args.retain(|(name, _)| *name != "value");
-                args.push(("value", crate::wording::significant(found.value, 3, reader.wording.language)));
-                args.push(("recorded", crate::wording::escape(recorded)));
+                args.push(("recorded", reader.decimal(crate::wording::escape(recorded))));
                 "covariate-converted"
             }
             None => "covariate-at",
@@ -274,7 +271,7 @@ fn ignored(case: &Case<'_>, twin: Option<&Twin>) -> Vec<String> {
             Some(LeftOut::NoDoseBefore) => "ignored-level-no-dose",
         };
         let args = [
-            ("value", reader.number(level.measurement.value)),
+            ("value", reader.measured(&level.measurement)),
             ("unit", twin.map_or("", Twin::level_unit).to_owned()),
             ("time", reader.time(level.measurement.time)),
         ];

@@ -3,7 +3,10 @@
 use serde_json::value::RawValue;
 
 use crate::{
-    advice::outcome::{Outcome, Question, consider},
+    advice::{
+        decide::Decision,
+        outcome::{Outcome, Question, consider},
+    },
     cds::{
         advisor::CallError,
         card::Response,
@@ -30,21 +33,31 @@ pub struct Draft {
     pub text: Option<String>,
 }
 
+/// The draft orders that concern a twin.
+#[derive(Default)]
+pub struct Drafts {
+    /// Orders for its drug.
+    pub orders: Vec<Draft>,
+    /// Whether the drug is ordered by a way that the twin does not cover.
+    pub other_way: bool,
+}
+
 /// The draft orders that are about this twin's drug; of an order-select, those that are selected.
-pub fn drafts(advisor: &TwinAdvisor, definition: &Definition, call: &HookCall) -> Vec<Draft> {
+pub fn drafts(advisor: &TwinAdvisor, definition: &Definition, call: &HookCall) -> Drafts {
+    let mut found = Drafts::default();
     if call.hook == Hook::PatientView {
-        return Vec::new();
+        return found;
     }
     let context =
         ReadContext { patient_id: &call.patient_id, now: clock::now(advisor.as_of, &[]), zone: advisor.zone.clone() };
-    call.draft_orders
-        .iter()
-        .filter(|raw| call.selections.is_empty() || call.selections.iter().any(|s| is(raw, s)))
-        .flat_map(|raw| {
-            let (orders, _) = read_draft_orders(&[raw.as_ref()], &definition.file.needs, &advisor.terminology, &context);
-            orders.into_iter().map(|order| Draft { order, text: Some(raw.get().to_owned()) })
-        })
-        .collect()
+    let selected = |raw: &&Box<RawValue>| call.selections.is_empty() || call.selections.iter().any(|s| is(raw, s));
+    for raw in call.draft_orders.iter().filter(selected) {
+        let (orders, remarks) =
+            read_draft_orders(&[raw.as_ref()], &definition.file.needs, &advisor.terminology, &context);
+        found.other_way |= remarks.iter().any(|r| r.id == "remark-order-route");
+        found.orders.extend(orders.into_iter().map(|order| Draft { order, text: Some(raw.get().to_owned()) }));
+    }
+    found
 }
 
 /// Whether a selection (`MedicationRequest/abc`, or a bare id) points at this resource.
@@ -88,13 +101,14 @@ pub fn evaluate(
         facts.ignored.push(Remark { id: "remark-unread".to_owned(), args, source: None });
     }
     let drafts = drafts(advisor, definition, call);
-    let draft = drafts.first();
+    let draft = drafts.orders.first();
     let language = Language::from_tag(call.language);
     let key = TwinKey::new(call.tenant.clone(), call.patient_id.clone(), definition.file.id.clone());
     let question = Question {
         definition,
         facts: &facts,
         draft: draft.map(|d| &d.order),
+        other_way: drafts.orders.is_empty() && drafts.other_way,
         doses_partial: gathered.partial().any(|key| key == super::services::ADMINISTRATIONS),
         now,
         zone: &advisor.zone,
@@ -113,6 +127,7 @@ pub fn evaluate(
         draft: draft.and_then(|d| d.text.as_deref()),
         draft_codes,
     };
+    let mut extension = None;
     let card = match &outcome {
         Outcome::Silent => None,
         Outcome::Refused(refusal) => {
@@ -121,8 +136,15 @@ pub fn evaluate(
         }
         Outcome::Advised(advised) => {
             tracing::info!(twin = definition.file.id, reused = advised.twin.reused, decision = ?advised.advice.decision, "advised");
-            case.advised(advised, picture::picture(&case, advised))
+            let picture = picture::picture(&case, advised);
+            if advised.advice.decision == Decision::OnTarget {
+                // No card interrupts anybody; pages of ours can still draw the curve.
+                extension = Some(picture);
+                None
+            } else {
+                case.advised(advised, picture)
+            }
         }
     };
-    Ok(Response { cards: card.into_iter().collect(), extension: None })
+    Ok(Response { cards: card.into_iter().collect(), extension })
 }

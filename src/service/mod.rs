@@ -102,7 +102,7 @@ impl TwinAdvisor {
         let definition = Arc::clone(definition);
         // An order hook that is not about this twin's drug is answered without looking at the patient.
         let drafts = evaluate::drafts(&self, &definition, &call);
-        if *hook != Hook::PatientView && drafts.is_empty() {
+        if *hook != Hook::PatientView && drafts.orders.is_empty() && !drafts.other_way {
             return Ok(Response::default());
         }
         let until = call.deadline.checked_sub(FOR_COMPUTING).unwrap_or(call.deadline);

@@ -5,9 +5,9 @@ use jiff::{Timestamp, tz::TimeZone};
 use crate::{
     advice::decide::Evaluated,
     model::twin_file::TwinFile,
-    patient::facts::{Regimen, Remark},
+    patient::facts::{Measurement, Regimen, Remark},
     twin::plan::{Kind, Plan},
-    wording::{Wording, date_time, escape, number},
+    wording::{Language, Wording, date_time, escape, number},
 };
 
 /// Who reads the card, and when.
@@ -32,6 +32,25 @@ impl Reader<'_> {
     #[must_use]
     pub fn number(&self, value: f64) -> String {
         number(value, self.wording.language)
+    }
+
+    /// A quantity as recorded, `16.5 ug/mL`, with the decimal sign of the language.
+    #[must_use]
+    pub fn decimal(&self, quantity: String) -> String {
+        match self.wording.language {
+            Language::English => quantity,
+            Language::French => quantity.replace('.', ","),
+        }
+    }
+
+    /// A value of the record; one that was converted has no more figures than three.
+    #[must_use]
+    pub fn measured(&self, measurement: &Measurement) -> String {
+        if measurement.converted_from.is_some() {
+            crate::wording::significant(measurement.value, 3, self.wording.language)
+        } else {
+            self.number(measurement.value)
+        }
     }
 
     /// A prediction, three figures from 100 on and two below.
@@ -69,6 +88,8 @@ impl Reader<'_> {
                 (Err(_), None) if name == "name" && *value == file.treatment.name.en => {
                     self.text(&file.treatment.name).to_owned()
                 }
+                // Quantities of the record are written with the decimal sign of the language.
+                _ if matches!(name.as_str(), "value" | "low" | "high" | "used") => self.decimal(escape(value)),
                 _ => escape(value),
             };
             (name.as_str(), shown)

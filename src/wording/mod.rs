@@ -94,7 +94,17 @@ impl Wording {
             return id.to_owned();
         };
         let mut errors = Vec::new();
-        self.bundle.format_pattern(pattern, Some(&fluent), &mut errors).into_owned()
+        self.spaced(self.bundle.format_pattern(pattern, Some(&fluent), &mut errors).into_owned())
+    }
+
+    /// French puts a narrow space that does not break before high punctuation.
+    fn spaced(&self, text: String) -> String {
+        match self.language {
+            Language::English => text,
+            Language::French => {
+                [":", ";", "!", "?", "%"].iter().fold(text, |t, mark| t.replace(&format!(" {mark}"), &format!("\u{202f}{mark}")))
+            }
+        }
     }
 
     /// The message that depends on a count, with the count among its arguments as `n`.
@@ -151,5 +161,7 @@ mod tests {
     fn counts_are_inflected() {
         assert_eq!(Wording::of(Language::English).count("n-levels", 1), "1 level");
         assert_eq!(Wording::of(Language::French).count("n-doses", 2), "2 doses administrées");
+        let french = Wording::of(Language::French).say("about-goal", [("source", "x".to_owned())]);
+        assert_eq!(french, "Cible\u{202f}: x.");
     }
 }

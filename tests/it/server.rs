@@ -142,6 +142,18 @@ fn drafts_as_real_clients_send_them_are_served() {
 }
 
 #[test]
+fn the_drug_by_another_way_is_refused() {
+    let server = Server::start();
+    let mut order = draft("moreau");
+    order.as_object_mut().unwrap().remove("dosageInstruction");
+    order["medicationCodeableConcept"] = json!({ "text": "Vancomycin 125 MG Oral Capsule", "coding": [
+        { "system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "313570" }] });
+    let card = server.card("order-select", &server.request("order-select", &sample("moreau"), Some(&order))).unwrap();
+    assert!(card["summary"].as_str().unwrap().contains("do not cover"), "{card}");
+    assert!(card.get("suggestions").is_none());
+}
+
+#[test]
 fn many_calls_at_once_agree() {
     let server = Server::start();
     let request = server.request("patient-view", &sample("moreau"), None);

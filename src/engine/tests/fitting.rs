@@ -231,25 +231,71 @@ fn starts_compared() {
     use super::super::random::Random;
     let thomson = system(
         "d/dt(A1) = -(CL/V1 + Q/V1)*A1 + Q/V2*A2\nd/dt(A2) = Q/V1*A1 - Q/V2*A2\nC = A1/V1",
-        &[("CL", "L/h", 0.0729), ("V1", "L", 0.0225), ("V2", "L", 1.69), ("Q", "L/h", 0.24)],
+        &[
+            ("CL", "L/h", 0.0729),
+            ("V1", "L", 0.0225),
+            ("V2", "L", 1.69),
+            ("Q", "L/h", 0.24),
+        ],
         "A1",
-        ErrorModel { additive: 1.6, proportional: 0.15 },
+        ErrorModel {
+            additive: 1.6,
+            proportional: 0.15,
+        },
     );
     let goti = two_compartments();
-    for (name, system, typical) in [("three", &goti, [3.2, 65.0, 38.0, 6.5]), ("four", &thomson, [3.5, 52.0, 57.0, 2.3])] {
+    for (name, system, typical) in [
+        ("three", &goti, [3.2, 65.0, 38.0, 6.5]),
+        ("four", &thomson, [3.5, 52.0, 57.0, 2.3]),
+    ] {
         let sd = system.omega().sd().to_vec();
         let m = sd.len();
         let mut order: Vec<usize> = (0..m).collect();
         order.sort_by(|a, b| sd[*b].total_cmp(&sd[*a]));
-        let axis = |k: usize, s: f64| { let mut v = vec![0.0; m]; v[order[k]] = s * sd[order[k]]; v };
-        let corner = |s: f64, t: f64| { let mut v = vec![0.0; m]; v[order[0]] = s * sd[order[0]]; v[order[1]] = t * sd[order[1]]; v };
+        let axis = |k: usize, s: f64| {
+            let mut v = vec![0.0; m];
+            v[order[k]] = s * sd[order[k]];
+            v
+        };
+        let corner = |s: f64, t: f64| {
+            let mut v = vec![0.0; m];
+            v[order[0]] = s * sd[order[0]];
+            v[order[1]] = t * sd[order[1]];
+            v
+        };
         let sets: Vec<(&str, Vec<Vec<f64>>)> = vec![
             ("zero", vec![vec![0.0; m]]),
             ("1.5 on 1", vec![vec![0.0; m], axis(0, 1.5), axis(0, -1.5)]),
-            ("1.5 on 1,2", vec![vec![0.0; m], axis(0, 1.5), axis(0, -1.5), axis(1, 1.5), axis(1, -1.5)]),
-            ("corners 1.5", vec![vec![0.0; m], corner(1.5, 1.5), corner(1.5, -1.5), corner(-1.5, 1.5), corner(-1.5, -1.5)]),
-            ("2 on 1,2", vec![vec![0.0; m], axis(0, 2.0), axis(0, -2.0), axis(1, 2.0), axis(1, -2.0)]),
-            ("1 and corners", vec![vec![0.0; m], axis(0, 1.5), axis(0, -1.5), corner(-2.0, -2.0), corner(2.0, -2.0), corner(-2.0, 2.0), corner(2.0, 2.0)]),
+            (
+                "1.5 on 1,2",
+                vec![vec![0.0; m], axis(0, 1.5), axis(0, -1.5), axis(1, 1.5), axis(1, -1.5)],
+            ),
+            (
+                "corners 1.5",
+                vec![
+                    vec![0.0; m],
+                    corner(1.5, 1.5),
+                    corner(1.5, -1.5),
+                    corner(-1.5, 1.5),
+                    corner(-1.5, -1.5),
+                ],
+            ),
+            (
+                "2 on 1,2",
+                vec![vec![0.0; m], axis(0, 2.0), axis(0, -2.0), axis(1, 2.0), axis(1, -2.0)],
+            ),
+            (
+                "1 and corners",
+                vec![
+                    vec![0.0; m],
+                    axis(0, 1.5),
+                    axis(0, -1.5),
+                    corner(-2.0, -2.0),
+                    corner(2.0, -2.0),
+                    corner(-2.0, 2.0),
+                    corner(2.0, 2.0),
+                ],
+            ),
         ];
         for extreme in [false, true] {
             let mut missed = vec![0; sets.len()];
@@ -259,26 +305,75 @@ fn starts_compared() {
             for i in 0..n {
                 let r = Random::new(99);
                 let k = 1 + (r.uniform(i, 50) * 4.0) as usize;
-                let doses: Vec<Dose> = (0..4).map(|j| d(12.0 * f64::from(j), if j == 0 { 1750.0 } else { 1000.0 }, 1.0 + f64::from(u8::from(j == 0)))).collect();
+                let doses: Vec<Dose> = (0..4)
+                    .map(|j| {
+                        d(
+                            12.0 * f64::from(j),
+                            if j == 0 { 1750.0 } else { 1000.0 },
+                            1.0 + f64::from(u8::from(j == 0)),
+                        )
+                    })
+                    .collect();
                 let eta: Vec<f64> = (0..m).map(|j| sd[j] * r.normal(i, j as u64)).collect();
-                let times: Vec<f64> = (0..k).map(|j| 12.0 * (r.uniform(i, 60 + j as u64) * 4.0).floor() + 1.5 + 10.0 * r.uniform(i, 70 + j as u64)).collect();
+                let times: Vec<f64> = (0..k)
+                    .map(|j| {
+                        12.0 * (r.uniform(i, 60 + j as u64) * 4.0).floor() + 1.5 + 10.0 * r.uniform(i, 70 + j as u64)
+                    })
+                    .collect();
                 let values = predict(system, &system.individual(&typical, &eta), &doses, 0, &times).unwrap();
-                let levels: Vec<Observation> = times.iter().zip(&values).enumerate().map(|(j, (time, f))| {
-                    let e = system.outputs()[0].error.variance(*f).sqrt();
-                    let value = if extreme { 1.0 + 59.0 * r.uniform(i, 80 + j as u64) } else { (f + e * r.normal(i, 90 + j as u64)).max(0.5) };
-                    Observation { time: *time, value, bound: Bound::Exact, output: 0 }
-                }).collect();
-                let found: Vec<f64> = sets.iter().map(|(_, s)| super::super::fit::fit_from(s, system, &typical, &doses, &levels, &FitOptions::default()).unwrap().best().unwrap().ofv).collect();
-                let many: Vec<Vec<f64>> = (0..60).map(|q| (0..m).map(|j| 1.5 * sd[j] * r.normal(i + 1_000_000, q * 8 + j as u64)).collect()).collect();
-                let all = super::super::fit::fit_from(&many, system, &typical, &doses, &levels, &FitOptions::default()).unwrap();
-                if all.modes.len() > 1 { two += 1; }
+                let levels: Vec<Observation> = times
+                    .iter()
+                    .zip(&values)
+                    .enumerate()
+                    .map(|(j, (time, f))| {
+                        let e = system.outputs()[0].error.variance(*f).sqrt();
+                        let value = if extreme {
+                            1.0 + 59.0 * r.uniform(i, 80 + j as u64)
+                        } else {
+                            (f + e * r.normal(i, 90 + j as u64)).max(0.5)
+                        };
+                        Observation {
+                            time: *time,
+                            value,
+                            bound: Bound::Exact,
+                            output: 0,
+                        }
+                    })
+                    .collect();
+                let found: Vec<f64> = sets
+                    .iter()
+                    .map(|(_, s)| {
+                        super::super::fit::fit_from(s, system, &typical, &doses, &levels, &FitOptions::default())
+                            .unwrap()
+                            .best()
+                            .unwrap()
+                            .ofv
+                    })
+                    .collect();
+                let many: Vec<Vec<f64>> = (0..60)
+                    .map(|q| {
+                        (0..m)
+                            .map(|j| 1.5 * sd[j] * r.normal(i + 1_000_000, q * 8 + j as u64))
+                            .collect()
+                    })
+                    .collect();
+                let all = super::super::fit::fit_from(&many, system, &typical, &doses, &levels, &FitOptions::default())
+                    .unwrap();
+                if all.modes.len() > 1 {
+                    two += 1;
+                }
                 let best = found.iter().copied().fold(all.best().unwrap().ofv, f64::min);
                 for (q, x) in found.iter().enumerate() {
-                    if x - best > 1e-3 { missed[q] += 1; worst[q] = worst[q].max(x - best); }
+                    if x - best > 1e-3 {
+                        missed[q] += 1;
+                        worst[q] = worst[q].max(x - best);
+                    }
                 }
             }
             println!("{name} extreme {extreme}: several modes {two}/{n}");
-            for (q, (label, _)) in sets.iter().enumerate() { println!("   {label}: missed {} worst {:.3}", missed[q], worst[q]); }
+            for (q, (label, _)) in sets.iter().enumerate() {
+                println!("   {label}: missed {} worst {:.3}", missed[q], worst[q]);
+            }
         }
     }
 }

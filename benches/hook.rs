@@ -1,0 +1,155 @@
+//! A whole hook over HTTP: 50 KB of prefetch in, cards out. `cargo bench --bench hook`.
+//!
+//! Cold: a level changes with every call, so the twin is read from the store, found stale, fitted anew and stored. Warm: the
+//! same call again and again. Before the wall times of divan, the CPU time of the whole process (client included) is printed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use divan::Bencher;
+use jumeau::{
+    app::{self, Mode},
+    settings::Settings,
+};
+use serde_json::{Value, json};
+
+fn main() {
+    for (name, request) in [("cold", cold as fn() -> String), ("warm", warm)] {
+        let mut client = Client::new();
+        for _ in 0..20 {
+            client.call(&request());
+        }
+        let calls = 200;
+        let before = cpu_ms();
+        for _ in 0..calls {
+            client.call(&request());
+        }
+        println!("{name}: {:.2} ms of CPU a call ({} bytes)", (cpu_ms() - before) / f64::from(calls), request().len());
+    }
+    divan::main();
+}
+
+/// CPU milliseconds of this process so far, all threads.
+fn cpu_ms() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    // In clock ticks, 100 a second on every Linux that this runs on.
+    10.0 * (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap())
+}
+
+#[divan::bench]
+fn cold_twin(bencher: Bencher<'_, '_>) {
+    let mut client = Client::new();
+    bencher.with_inputs(cold).bench_local_values(|body| client.call(&body));
+}
+
+#[divan::bench]
+fn warm_twin(bencher: Bencher<'_, '_>) {
+    let mut client = Client::new();
+    bencher.with_inputs(warm).bench_local_values(|body| client.call(&body));
+}
+
+fn address() -> SocketAddr {
+    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
+    *ADDRESS.get_or_init(|| {
+        let mut settings = Settings::load(None).unwrap();
+        settings.http.listen = "127.0.0.1:0".parse().unwrap();
+        let folder = tempfile::tempdir().unwrap().keep();
+        settings.store.directory = Some(folder);
+        let runtime: &'static tokio::runtime::Runtime =
+            Box::leak(Box::new(tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()));
+        let _inside = runtime.enter();
+        let started = app::start(settings, Mode::Demo, |_| {}).unwrap();
+        runtime.spawn(started.server);
+        started.address
+    })
+}
+
+/// A patient with two levels and about 50 KB of prefetch, most of it doses of other drugs.
+fn request() -> &'static Value {
+    static REQUEST: OnceLock<Value> = OnceLock::new();
+    REQUEST.get_or_init(|| {
+        let text = Client::new().get("/demo/request/moreau/vancomycin-patient-view?bare=1");
+        let mut request: Value = serde_json::from_str(&text).unwrap();
+        let doses = request["prefetch"]["administrations"]["entry"].as_array().unwrap().clone();
+        let mut other = doses;
+        for i in 0.. {
+            let mut dose = other[i].clone();
+            dose["resource"]["id"] = json!(format!("other-{i}"));
+            dose["resource"]["medicationCodeableConcept"] = json!({ "text": "Furosemide", "coding": [
+                { "system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "4603", "display": "furosemide" }] });
+            other.push(dose);
+            request["prefetch"]["administrations"]["entry"] = Value::Array(other.clone());
+            if request.to_string().len() > 50_000 {
+                break;
+            }
+        }
+        request
+    })
+}
+
+fn warm() -> String {
+    static BODY: OnceLock<String> = OnceLock::new();
+    BODY.get_or_init(|| request().to_string()).clone()
+}
+
+fn cold() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let mut request = request().clone();
+    let level = &mut request["prefetch"]["observation-c"]["entry"][0]["resource"]["valueQuantity"]["value"];
+    let value: f64 = level.to_string().parse().unwrap();
+    *level = json!(value + f64::from(COUNT.fetch_add(1, Ordering::Relaxed)) * 1e-4);
+    request.to_string()
+}
+
+/// One kept-alive connection.
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn new() -> Self {
+        let stream = TcpStream::connect(address()).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    fn get(&mut self, path: &str) -> String {
+        self.0.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes()).unwrap();
+        self.answer()
+    }
+
+    fn call(&mut self, body: &str) -> String {
+        let head = format!(
+            "POST /cds-services/vancomycin-patient-view HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        self.0.get_mut().write_all(head.as_bytes()).unwrap();
+        self.0.get_mut().write_all(body.as_bytes()).unwrap();
+        let answer = self.answer();
+        assert!(answer.contains("\"summary\""), "{answer}");
+        answer
+    }
+
+    fn answer(&mut self) -> String {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).unwrap();
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).unwrap();
+        String::from_utf8(body).unwrap()
+    }
+}
