@@ -372,6 +372,8 @@ mod tests {
             "//evil.example/r4",
             "/\\evil.example/r4",
             "../admin",
+            "https://x.example/r4/..%2fadmin",
+            "https://x.example/r4/..;/admin",
             "/",
             "https://u:p@x.example/r4/Observation",
             "javascript:alert(1)",

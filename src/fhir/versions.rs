@@ -60,7 +60,7 @@ fn choose(mut group: Vec<Item<'_>>) -> Result<Item<'_>, (Kind, Source)> {
         return if group.iter().all(|other| same(&first, other)) {
             Ok(first)
         } else {
-            Err(first)
+            Err((first.kind, first.source))
         };
     }
     // A group is never empty.

@@ -27,7 +27,9 @@ struct Period {
 /// The clock of this machine, a fixed moment, or the newest time of a measurement or dose in the record.
 #[must_use]
 pub fn now(as_of: AsOf, record: &[&RawValue]) -> Timestamp {
+    // To the minute, as cards show it: calls of the same minute are answered alike.
     let machine = Timestamp::now();
+    let machine = Timestamp::from_second(machine.as_second() - machine.as_second().rem_euclid(60)).unwrap_or(machine);
     match as_of {
         AsOf::Now => return machine,
         AsOf::At(time) => return time,

@@ -148,7 +148,6 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
         "quantity": reader.text(&file.name),
         "unit": twin.level_unit(),
         "now": reader.now.to_string(),
-        "reused": twin.reused,
         "models": models,
         "options": options,
         "target": {

@@ -80,7 +80,12 @@ pub enum OpenedTwins {
 /// The caller must know that no other process uses the directory, see [`open`](super::open).
 #[must_use]
 pub fn open(directory: &Path, settings: &SledSettings) -> OpenedTwins {
-    let reason = match SledStore::try_open(directory, settings) {
+    open_with(directory, settings, &::sled::Config::open)
+}
+
+/// As [`open`], with the function that opens; tests put one in its place that panics.
+fn open_with(directory: &Path, settings: &SledSettings, opener: &Opener) -> OpenedTwins {
+    let reason = match SledStore::try_open(directory, settings, opener) {
         Ok(store) => return OpenedTwins::Ready(store),
         Err(OpenFailure { broken: false, reason }) => return OpenedTwins::Impossible { reason },
         Err(OpenFailure { broken: true, reason }) => reason,
@@ -93,13 +98,15 @@ pub fn open(directory: &Path, settings: &SledSettings) -> OpenedTwins {
             };
         }
     };
-    match SledStore::try_open(directory, settings) {
+    match SledStore::try_open(directory, settings, opener) {
         Ok(store) => OpenedTwins::Renewed { store, aside, reason },
         Err(second) => OpenedTwins::Impossible {
             reason: format!("{reason}; and an empty one cannot be begun: {}", second.reason),
         },
     }
 }
+
+type Opener = dyn Fn(&::sled::Config) -> Result<::sled::Db, ::sled::Error>;
 
 struct OpenFailure {
     /// Whether the database itself is at fault, and not the place where it lies.
@@ -108,7 +115,7 @@ struct OpenFailure {
 }
 
 impl SledStore {
-    fn try_open(directory: &Path, settings: &SledSettings) -> Result<Self, OpenFailure> {
+    fn try_open(directory: &Path, settings: &SledSettings, opener: &Opener) -> Result<Self, OpenFailure> {
         drop_half_snapshots(directory);
         let config = ::sled::Config::new()
             .path(directory)
@@ -118,7 +125,7 @@ impl SledStore {
         // while this one starts.
         let begun = Instant::now();
         let opened = loop {
-            match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            match catch_unwind(AssertUnwindSafe(|| opener(&config))) {
                 Ok(Err(error)) if is_lock(&error) && begun.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
                 opened => break opened,
             }

@@ -1,8 +1,21 @@
 //! What a specialist would see: each sample patient, what the answer should be, and why.
 
-use serde_json::Value;
+use std::path::Path;
 
-use crate::support::{Server, draft, entries, sample, stable};
+use jiff::tz::TimeZone;
+use jumeau::{
+    advice::outcome::{Outcome, Question, consider},
+    fhir::{
+        facts::{ReadContext, read},
+        terminology::Terminology,
+    },
+    model::catalog::Definition,
+    store::{TwinKey, memory::MemoryStore},
+    twin::cache::Cache,
+};
+use serde_json::{Value, value::RawValue};
+
+use crate::support::{ANCHOR, Server, draft, entries, patient, sample, stable};
 
 fn on(server: &Server, hook: &str, name: &str) -> Option<Value> {
     let order = draft(name);
@@ -143,18 +156,21 @@ fn the_same_record_in_another_order_gives_the_same_card() {
     assert_eq!(stable(&card), stable(&other.card("patient-view", &request).unwrap()));
 }
 
+/// A retracted level must leave no trace: the twin equals one that never knew it.
 #[test]
-fn a_twin_is_reused_until_a_fact_changes() {
+fn a_retracted_level_leaves_no_trace() {
     let server = Server::start();
     let record = sample("moreau");
-    let reused = |card: &Value| card["extension"]["jumeau"]["reused"].as_bool().unwrap();
-    let request = server.request("patient-view", &record, None);
-    assert!(!reused(&server.card("patient-view", &request).unwrap()));
-    let warm = server.card("patient-view", &request).unwrap();
-    assert!(reused(&warm));
-    // A retracted level must leave no trace: the twin equals one that never knew it.
-    let mut retracted = record.clone();
-    let level = retracted["entry"]
+    let before = server.card("patient-view", &server.request("patient-view", &record, None)).unwrap();
+    let request = server.request("patient-view", &retract_a_level(&record), None);
+    let card = server.card("patient-view", &request).unwrap();
+    assert_eq!(stable(&card), stable(&Server::start().card("patient-view", &request).unwrap()));
+    assert_ne!(stable(&card), stable(&before));
+}
+
+fn retract_a_level(record: &Value) -> Value {
+    let mut record = record.clone();
+    let level = record["entry"]
         .as_array_mut()
         .unwrap()
         .iter_mut()
@@ -162,11 +178,39 @@ fn a_twin_is_reused_until_a_fact_changes() {
         .find(|r| r["resourceType"] == "Observation" && r["code"]["coding"][0]["code"] == "20578-1")
         .unwrap();
     level["status"] = "entered-in-error".into();
-    let request = server.request("patient-view", &retracted, None);
-    let card = server.card("patient-view", &request).unwrap();
-    assert!(!reused(&card));
-    assert_eq!(stable(&card), stable(&Server::start().card("patient-view", &request).unwrap()));
-    assert_ne!(stable(&card), stable(&warm));
+    record
+}
+
+#[test]
+fn a_twin_is_reused_until_a_fact_changes() {
+    let definition = Definition::load(Path::new("models/vancomycin")).unwrap();
+    let store = MemoryStore::new();
+    let key = TwinKey::new("local", "p", "vancomycin");
+    let now = ANCHOR.parse().unwrap();
+    let reused = |record: &Value| {
+        let raw = RawValue::from_string(record.to_string()).unwrap();
+        let id = patient(record)["id"].as_str().unwrap();
+        let context = ReadContext { patient_id: id, now, zone: TimeZone::UTC };
+        let facts = read(&[&raw], &definition.file.needs, &Terminology::default(), &context).unwrap();
+        let outcome = consider(&Question {
+            definition: &definition,
+            facts: &facts,
+            draft: None,
+            other_way: false,
+            doses_partial: false,
+            now,
+            zone: &TimeZone::UTC,
+            language: "en",
+            draws: 1000,
+            cache: Cache { store: &store, key: &key },
+        });
+        let Outcome::Advised(advised) = outcome else { panic!("advice") };
+        advised.twin.reused
+    };
+    let record = sample("moreau");
+    let retracted = retract_a_level(&record);
+    assert_eq!([reused(&record), reused(&record)], [false, true]);
+    assert_eq!([reused(&retracted), reused(&retracted), reused(&record)], [false, true, false]);
 }
 
 #[test]

@@ -188,7 +188,6 @@ pub fn stable(card: &Value) -> Value {
         match value {
             Value::Object(members) => {
                 members.remove("uuid");
-                members.remove("reused");
                 members.values_mut().for_each(strip);
             }
             Value::Array(items) => items.iter_mut().for_each(strip),

@@ -1,7 +1,6 @@
 //! Gradients, modes and draws.
 
 use super::*;
-use proptest::prelude::*;
 
 #[test]
 fn gradients_are_exact_with_and_without_modes() {
@@ -193,187 +192,56 @@ fn nonsense_is_an_error_value() {
     assert!(Draws::from_rows(0, vec![]).is_err());
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_fit_finds_the_lowest_valley_of_many_starts(
-        a in 1.0_f64..60.0, b in 1.0_f64..40.0, hours in 1_u32..11,
-    ) {
-        let system = two_compartments();
-        let typical = [3.2, 65.0, 38.0, 6.5];
-        let doses = [d(0.0, 1750.0, 2.0), d(12.0, 1000.0, 1.0), d(24.0, 1000.0, 1.0)];
-        let observations = [(24.0 + f64::from(hours), a), (35.5, b)]
-            .map(|(time, value)| Observation { time, value, bound: Bound::Exact, output: 0 });
-        let found = fit(&system, &typical, &doses, &observations, &FitOptions::default()).unwrap();
-        let best = found.best().unwrap();
-        prop_assert!(best.converged, "{best:?}");
-        let total: f64 = found.modes.iter().map(|mode| mode.weight).sum();
-        prop_assert!((total - 1.0).abs() < 1e-12);
-        // A coarse search over the whole prior finds nothing lower.
-        let mut objective = objective::Objective::new(&system, &typical, &doses, &observations, 1.0).unwrap();
-        for i in -6..=6 {
-            for j in -6..=6 {
-                for k in -6..=6 {
-                    let eta = [0.2 * f64::from(i), 0.35 * f64::from(j), 0.25 * f64::from(k)];
-                    if let Some(ofv) = objective.value(&eta) {
-                        prop_assert!(ofv >= best.ofv - 1e-9, "{eta:?} {ofv} {}", best.ofv);
-                    }
-                }
-            }
-        }
-    }
-}
-
+/// Simulated patients, their parameters and errors drawn from the model: no start of forty finds a lower valley than the
+/// fixed ones. (Measurements that contradict each other can hide a valley from them: see the note at the starting points.)
 #[test]
-#[ignore]
-fn starts_compared() {
-    use super::super::random::Random;
-    let thomson = system(
-        "d/dt(A1) = -(CL/V1 + Q/V1)*A1 + Q/V2*A2\nd/dt(A2) = Q/V1*A1 - Q/V2*A2\nC = A1/V1",
-        &[
-            ("CL", "L/h", 0.0729),
-            ("V1", "L", 0.0225),
-            ("V2", "L", 1.69),
-            ("Q", "L/h", 0.24),
-        ],
-        "A1",
-        ErrorModel {
-            additive: 1.6,
-            proportional: 0.15,
-        },
-    );
-    let goti = two_compartments();
-    for (name, system, typical) in [
-        ("three", &goti, [3.2, 65.0, 38.0, 6.5]),
-        ("four", &thomson, [3.5, 52.0, 57.0, 2.3]),
-    ] {
-        let sd = system.omega().sd().to_vec();
-        let m = sd.len();
-        let mut order: Vec<usize> = (0..m).collect();
-        order.sort_by(|a, b| sd[*b].total_cmp(&sd[*a]));
-        let axis = |k: usize, s: f64| {
-            let mut v = vec![0.0; m];
-            v[order[k]] = s * sd[order[k]];
-            v
-        };
-        let corner = |s: f64, t: f64| {
-            let mut v = vec![0.0; m];
-            v[order[0]] = s * sd[order[0]];
-            v[order[1]] = t * sd[order[1]];
-            v
-        };
-        let sets: Vec<(&str, Vec<Vec<f64>>)> = vec![
-            ("zero", vec![vec![0.0; m]]),
-            ("1.5 on 1", vec![vec![0.0; m], axis(0, 1.5), axis(0, -1.5)]),
-            (
-                "1.5 on 1,2",
-                vec![vec![0.0; m], axis(0, 1.5), axis(0, -1.5), axis(1, 1.5), axis(1, -1.5)],
-            ),
-            (
-                "corners 1.5",
-                vec![
-                    vec![0.0; m],
-                    corner(1.5, 1.5),
-                    corner(1.5, -1.5),
-                    corner(-1.5, 1.5),
-                    corner(-1.5, -1.5),
-                ],
-            ),
-            (
-                "2 on 1,2",
-                vec![vec![0.0; m], axis(0, 2.0), axis(0, -2.0), axis(1, 2.0), axis(1, -2.0)],
-            ),
-            (
-                "1 and corners",
-                vec![
-                    vec![0.0; m],
-                    axis(0, 1.5),
-                    axis(0, -1.5),
-                    corner(-2.0, -2.0),
-                    corner(2.0, -2.0),
-                    corner(-2.0, 2.0),
-                    corner(2.0, 2.0),
-                ],
-            ),
-        ];
-        for extreme in [false, true] {
-            let mut missed = vec![0; sets.len()];
-            let mut worst = vec![0.0_f64; sets.len()];
-            let mut two = 0;
-            let n = 2000;
-            for i in 0..n {
-                let r = Random::new(99);
-                let k = 1 + (r.uniform(i, 50) * 4.0) as usize;
-                let doses: Vec<Dose> = (0..4)
-                    .map(|j| {
-                        d(
-                            12.0 * f64::from(j),
-                            if j == 0 { 1750.0 } else { 1000.0 },
-                            1.0 + f64::from(u8::from(j == 0)),
-                        )
-                    })
-                    .collect();
-                let eta: Vec<f64> = (0..m).map(|j| sd[j] * r.normal(i, j as u64)).collect();
-                let times: Vec<f64> = (0..k)
-                    .map(|j| {
-                        12.0 * (r.uniform(i, 60 + j as u64) * 4.0).floor() + 1.5 + 10.0 * r.uniform(i, 70 + j as u64)
-                    })
-                    .collect();
-                let values = predict(system, &system.individual(&typical, &eta), &doses, 0, &times).unwrap();
-                let levels: Vec<Observation> = times
-                    .iter()
-                    .zip(&values)
-                    .enumerate()
-                    .map(|(j, (time, f))| {
-                        let e = system.outputs()[0].error.variance(*f).sqrt();
-                        let value = if extreme {
-                            1.0 + 59.0 * r.uniform(i, 80 + j as u64)
-                        } else {
-                            (f + e * r.normal(i, 90 + j as u64)).max(0.5)
-                        };
-                        Observation {
-                            time: *time,
-                            value,
-                            bound: Bound::Exact,
-                            output: 0,
-                        }
-                    })
-                    .collect();
-                let found: Vec<f64> = sets
-                    .iter()
-                    .map(|(_, s)| {
-                        super::super::fit::fit_from(s, system, &typical, &doses, &levels, &FitOptions::default())
-                            .unwrap()
-                            .best()
-                            .unwrap()
-                            .ofv
-                    })
-                    .collect();
-                let many: Vec<Vec<f64>> = (0..60)
-                    .map(|q| {
-                        (0..m)
-                            .map(|j| 1.5 * sd[j] * r.normal(i + 1_000_000, q * 8 + j as u64))
-                            .collect()
-                    })
-                    .collect();
-                let all = super::super::fit::fit_from(&many, system, &typical, &doses, &levels, &FitOptions::default())
-                    .unwrap();
-                if all.modes.len() > 1 {
-                    two += 1;
+fn fixed_starts_find_the_lowest_valley() {
+    let system = two_compartments();
+    let typical = [3.2, 65.0, 38.0, 6.5];
+    let sd = system.omega().sd().to_vec();
+    let m = sd.len();
+    let random = super::super::random::Random::new(99);
+    let doses: Vec<Dose> = (0..4)
+        .map(|j| d(12.0 * f64::from(j), if j == 0 { 1750.0 } else { 1000.0 }, 1.0))
+        .collect();
+    let mut several = 0;
+    for i in 0..250 {
+        let eta: Vec<f64> = (0..m).map(|j| sd[j] * random.normal(i, j as u64)).collect();
+        let times: Vec<f64> = (0..1 + i % 4)
+            .map(|j| 12.0 * (random.uniform(i, 60 + j) * 4.0).floor() + 1.5 + 10.0 * random.uniform(i, 70 + j))
+            .collect();
+        let values = predict(&system, &system.individual(&typical, &eta), &doses, 0, &times).unwrap();
+        let levels: Vec<Observation> = (0..)
+            .zip(times.iter().zip(&values))
+            .map(|(j, (time, f))| {
+                let sd = ERROR.variance(*f).sqrt();
+                let value = (f + sd * random.normal(i, 90 + j)).max(0.5);
+                Observation {
+                    time: *time,
+                    value,
+                    bound: Bound::Exact,
+                    output: 0,
                 }
-                let best = found.iter().copied().fold(all.best().unwrap().ofv, f64::min);
-                for (q, x) in found.iter().enumerate() {
-                    if x - best > 1e-3 {
-                        missed[q] += 1;
-                        worst[q] = worst[q].max(x - best);
-                    }
-                }
-            }
-            println!("{name} extreme {extreme}: several modes {two}/{n}");
-            for (q, (label, _)) in sets.iter().enumerate() {
-                println!("   {label}: missed {} worst {:.3}", missed[q], worst[q]);
-            }
-        }
+            })
+            .collect();
+        let options = FitOptions::default();
+        let found = fit(&system, &typical, &doses, &levels, &options).unwrap();
+        assert!(found.converged(), "{i} {:?}", found.best());
+        let total: f64 = found.modes.iter().map(|mode| mode.weight).sum();
+        assert!((total - 1.0).abs() < 1e-12);
+        several += u32::from(found.modes.len() > 1);
+        let many: Vec<Vec<f64>> = (0..40)
+            .map(|q| {
+                (0..m)
+                    .map(|j| 1.5 * sd[j] * random.normal(i + 1_000_000, q * 8 + j as u64))
+                    .collect()
+            })
+            .collect();
+        let other = super::super::fit::fit_from(&many, &system, &typical, &doses, &levels, &options).unwrap();
+        assert!(found.best().unwrap().ofv < other.best().unwrap().ofv + 1e-6, "{i}");
     }
+    assert!(
+        several > 5,
+        "the simulation should show patients with two valleys: {several}"
+    );
 }

@@ -139,6 +139,34 @@ fn a_broken_database_is_set_aside() {
 }
 
 #[test]
+fn a_database_that_panics_is_set_aside() {
+    let home = tempfile::tempdir().unwrap();
+    let place = home.path().join("twins");
+    drop(ready(&place));
+    let tries = std::cell::Cell::new(0);
+    let first_panics = move |config: &::sled::Config| {
+        tries.set(tries.get() + 1);
+        if tries.get() == 1 {
+            panic!("an assertion of the database")
+        } else {
+            config.open()
+        }
+    };
+    match open_with(&place, &settings(), &first_panics) {
+        OpenedTwins::Renewed { store, reason, .. } => {
+            assert!(reason.contains("an assertion of the database"), "{reason}");
+            contract::contract(&store);
+        }
+        other => panic!("{other:?}"),
+    }
+    let always = |_: &::sled::Config| panic!("again");
+    assert!(matches!(
+        open_with(&place, &settings(), &always),
+        OpenedTwins::Impossible { .. }
+    ));
+}
+
+#[test]
 fn a_half_written_snapshot_is_no_obstacle() {
     let home = tempfile::tempdir().unwrap();
     let key = TwinKey::new("t", "p", "m");
