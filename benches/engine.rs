@@ -2,6 +2,7 @@
 //!
 //! The first bench is a yardstick: a shared machine can be half as fast from one minute to the next, so read the others
 //! against it and take the best of several runs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use divan::{Bencher, black_box};
 use jumeau::engine::{Bound, Dose, Draws, Fit, FitOptions, Observation, Prepared, Regimen, fit};

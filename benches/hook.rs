@@ -2,7 +2,13 @@
 //!
 //! Cold: a level changes with every call, so the twin is read from the store, found stale, fitted anew and stored. Warm: the
 //! same call again and again. Before the wall times of divan, the CPU time of the whole process (client included) is printed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -31,7 +37,11 @@ fn main() {
         for _ in 0..calls {
             client.call(&request());
         }
-        println!("{name}: {:.2} ms of CPU a call ({} bytes)", (cpu_ms() - before) / f64::from(calls), request().len());
+        println!(
+            "{name}: {:.2} ms of CPU a call ({} bytes)",
+            (cpu_ms() - before) / f64::from(calls),
+            request().len()
+        );
     }
     divan::main();
 }
@@ -63,8 +73,12 @@ fn address() -> SocketAddr {
         settings.http.listen = "127.0.0.1:0".parse().unwrap();
         let folder = tempfile::tempdir().unwrap().keep();
         settings.store.directory = Some(folder);
-        let runtime: &'static tokio::runtime::Runtime =
-            Box::leak(Box::new(tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()));
+        let runtime: &'static tokio::runtime::Runtime = Box::leak(Box::new(
+            tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .unwrap(),
+        ));
         let _inside = runtime.enter();
         let started = app::start(settings, Mode::Demo, |_| {}).unwrap();
         runtime.spawn(started.server);
@@ -120,7 +134,10 @@ impl Client {
     }
 
     fn get(&mut self, path: &str) -> String {
-        self.0.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes()).unwrap();
+        self.0
+            .get_mut()
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes())
+            .unwrap();
         self.answer()
     }
 

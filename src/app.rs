@@ -62,7 +62,10 @@ impl Progress {
 pub fn run(settings: Settings, mode: Mode) -> Result<(), String> {
     telemetry::start(&settings.log);
     // Evaluations run on the blocking threads of this runtime, requests are read by actix's workers.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())?;
     runtime.block_on(serve(settings, mode))
 }
 
@@ -135,7 +138,9 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         Mode::Production => None,
         Mode::Demo => {
             step("moving the sample patients to today");
-            Some(web::Data::new(Demo::new(advisor.services().to_vec()).map_err(|e| e.to_string())?))
+            Some(web::Data::new(
+                Demo::new(advisor.services().to_vec()).map_err(|e| e.to_string())?,
+            ))
         }
     };
     step("opening the port");
@@ -148,13 +153,27 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     };
     let (server, address) = server::serve(settings.http, advisor, extra)
         .map_err(|e| format!("{listen} cannot be listened on: {e}; choose another with --listen"))?;
-    Ok(Started { server, address, twins, models, services, warnings })
+    Ok(Started {
+        server,
+        address,
+        twins,
+        models,
+        services,
+        warnings,
+    })
 }
 
 /// What a newcomer needs to know, in plain words.
 fn greet(started: &Started) {
     use std::io::Write as _;
-    let Started { address, twins, models, services, warnings, .. } = started;
+    let Started {
+        address,
+        twins,
+        models,
+        services,
+        warnings,
+        ..
+    } = started;
     let mut out = std::io::stdout().lock();
     let _ = writeln!(
         out,

@@ -77,7 +77,12 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Demo { listen, data, models, as_of } => demo(listen, data, models, as_of),
+        Command::Demo {
+            listen,
+            data,
+            models,
+            as_of,
+        } => demo(listen, data, models, as_of),
         Command::Serve { config, listen, data } => serve(config, listen, data),
         Command::Models { models } => list(models),
         Command::Check { files } => return check(&files),
@@ -139,8 +144,14 @@ fn list(models: Option<PathBuf>) -> Result<(), String> {
         })
         .collect();
     let head = ["TWIN", "VERSION", "STATUS", "MODELS"].map(str::to_owned);
-    let width =
-        |column: usize| rows.iter().chain([&head]).filter_map(|r| r.get(column)).map(String::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .chain([&head])
+            .filter_map(|r| r.get(column))
+            .map(String::len)
+            .max()
+            .unwrap_or(0)
+    };
     let widths = [width(0), width(1), width(2), width(3)];
     for [id, version, status, models] in std::iter::once(&head).chain(&rows) {
         let [a, b, c, _] = widths;
@@ -149,23 +160,36 @@ fn list(models: Option<PathBuf>) -> Result<(), String> {
     for twin in &catalog.twins {
         print(&format!("\n{}: {}", twin.file.id, twin.file.about.en));
         for model in &twin.models {
-            print(&format!("  {} {}  {}  https://doi.org/{}", model.id, model.version, model.title, model.doi));
+            print(&format!(
+                "  {} {}  {}  https://doi.org/{}",
+                model.id, model.version, model.title, model.doi
+            ));
         }
     }
     match errors.len() {
         0 => Ok(()),
-        _ => Err(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\njumeau: ")),
+        _ => Err(errors
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\njumeau: ")),
     }
 }
 
 /// Reads what a path names: a twin's folder, its `twin.toml`, or one model file.
 fn read(path: &std::path::Path) -> Result<Checked, CatalogError> {
-    let unreadable = |e: std::io::Error| CatalogError::Unreadable { file: path.display().to_string(), reason: e.to_string() };
+    let unreadable = |e: std::io::Error| CatalogError::Unreadable {
+        file: path.display().to_string(),
+        reason: e.to_string(),
+    };
     if path.is_dir() {
         return Definition::load(path).map(|d| Checked::Twin(Box::new(d)));
     }
     if path.file_name().is_some_and(|n| n == "twin.toml") {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+        let folder = path
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(std::path::Path::new("."));
         return Definition::load(folder).map(|d| Checked::Twin(Box::new(d)));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
@@ -188,10 +212,18 @@ fn check(files: &[PathBuf]) -> ExitCode {
         passed += results.len() - wrong.len();
         failed += wrong.len();
         let verdict = if wrong.is_empty() { "ok" } else { "FAILED" };
-        print(&format!("{:24} {verdict}: {} of {} worked checks", model.id, results.len() - wrong.len(), results.len()));
+        print(&format!(
+            "{:24} {verdict}: {} of {} worked checks",
+            model.id,
+            results.len() - wrong.len(),
+            results.len()
+        ));
         for r in wrong {
             let found = r.found.map_or_else(|| "nothing".to_owned(), |f| f.to_string());
-            print(&format!("  {}: expected {}, found {found} (tolerance {})", r.name, r.expected, r.tolerance));
+            print(&format!(
+                "  {}: expected {}, found {found} (tolerance {})",
+                r.name, r.expected, r.tolerance
+            ));
         }
     };
     let mut errors = Vec::new();
@@ -210,8 +242,15 @@ fn check(files: &[PathBuf]) -> ExitCode {
     for error in &errors {
         print(&error.to_string());
     }
-    print(&format!("{passed} checks passed, {failed} failed, {} files wrong", errors.len()));
-    if failed == 0 && errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    print(&format!(
+        "{passed} checks passed, {failed} failed, {} files wrong",
+        errors.len()
+    ));
+    if failed == 0 && errors.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// A request by hand: the health check must work in an image that holds nothing but this binary.
@@ -222,14 +261,20 @@ fn health(address: SocketAddr) -> Result<(), String> {
         let mut stream = std::net::TcpStream::connect_timeout(&address, limit)?;
         stream.set_read_timeout(Some(limit))?;
         stream.set_write_timeout(Some(limit))?;
-        write!(stream, "GET /ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        write!(
+            stream,
+            "GET /ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        )?;
         let mut text = String::new();
         stream.take(4096).read_to_string(&mut text)?;
         Ok(text)
     };
     match answer() {
         Ok(text) if text.starts_with("HTTP/1.1 200") => Ok(()),
-        Ok(text) => Err(format!("{address} answers {}", text.lines().next().unwrap_or("nothing"))),
+        Ok(text) => Err(format!(
+            "{address} answers {}",
+            text.lines().next().unwrap_or("nothing")
+        )),
         Err(e) => Err(format!("{address} does not answer: {e}")),
     }
 }

@@ -14,13 +14,7 @@ pub mod engine;
 pub mod fhir;
 pub mod http;
 pub mod lang;
-pub mod model {
-    //! The files in which twins are written.
-    pub mod catalog;
-    pub mod model_file;
-    mod table;
-    pub mod twin_file;
-}
+pub mod model;
 pub mod patient;
 pub mod service;
 pub mod settings;

@@ -78,10 +78,9 @@ impl TryFrom<String> for AsOf {
         match text.as_str() {
             "now" => Ok(Self::Now),
             "record" => Ok(Self::Record),
-            _ => text
-                .parse()
-                .map(Self::At)
-                .map_err(|_| format!("clock.as_of \"{text}\" is neither now, record, nor a time such as 2026-01-15T12:00:00Z")),
+            _ => text.parse().map(Self::At).map_err(|_| {
+                format!("clock.as_of \"{text}\" is neither now, record, nor a time such as 2026-01-15T12:00:00Z")
+            }),
         }
     }
 }
@@ -121,7 +120,10 @@ impl Settings {
         if let Some(file) = file {
             builder = builder.add_source(File::from(file).format(FileFormat::Toml));
         }
-        let environment = Environment::with_prefix("JUMEAU").prefix_separator("__").separator("__").try_parsing(true);
+        let environment = Environment::with_prefix("JUMEAU")
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true);
         let settings: Self = builder
             .add_source(environment)
             .build()
@@ -145,8 +147,12 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] when the zone is not known.
     pub fn zone(&self) -> Result<jiff::tz::TimeZone, SettingsError> {
-        jiff::tz::TimeZone::get(&self.clock.zone)
-            .map_err(|_| SettingsError(format!("clock.zone \"{}\" is not an IANA zone such as Europe/Paris", self.clock.zone)))
+        jiff::tz::TimeZone::get(&self.clock.zone).map_err(|_| {
+            SettingsError(format!(
+                "clock.zone \"{}\" is not an IANA zone such as Europe/Paris",
+                self.clock.zone
+            ))
+        })
     }
 }
 
@@ -176,6 +182,11 @@ mod tests {
     fn too_few_draws_are_refused() {
         let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
         writeln!(file, "[models]\ndraws = 10").unwrap();
-        assert!(Settings::load(Some(file.path())).unwrap_err().to_string().contains("at least 1000"));
+        assert!(
+            Settings::load(Some(file.path()))
+                .unwrap_err()
+                .to_string()
+                .contains("at least 1000")
+        );
     }
 }

@@ -67,7 +67,11 @@ impl Advice {
         let mut shown: Vec<usize> = Vec::new();
         for (i, option) in self.options.iter().enumerate() {
             let daily = option.plan.daily_dose();
-            let known = |j: &usize| self.options.get(*j).is_some_and(|o| (o.plan.daily_dose() - daily).abs() < 1e-6);
+            let known = |j: &usize| {
+                self.options
+                    .get(*j)
+                    .is_some_and(|o| (o.plan.daily_dose() - daily).abs() < 1e-6)
+            };
             if option.plan.kind == Kind::Change && !option.blocked && !shown.iter().any(known) && shown.len() < n {
                 shown.push(i);
             }
@@ -116,17 +120,29 @@ pub fn evaluate(simulated: &Simulated, goal: &Goal, harm: &Harm) -> Evaluated {
 /// present one, then the order in which the twin prefers intervals (`every`), then the smaller daily dose.
 #[must_use]
 pub fn decide(mut options: Vec<Evaluated>, every: &[f64], goal: &Goal, rules: &AdviceRules) -> Advice {
-    let present = options.iter().find(|o| o.plan.kind == Kind::Keep).and_then(|o| o.plan.regimen);
+    let present = options
+        .iter()
+        .find(|o| o.plan.kind == Kind::Keep)
+        .and_then(|o| o.plan.regimen);
     // The present plan stands in the list once, as itself.
     if let Some(present) = present {
-        options.retain(|o| o.plan.kind != Kind::Change || o.plan.loading.is_some() || !o.plan.regimen.is_some_and(|r| same(&r, &present)));
+        options.retain(|o| {
+            o.plan.kind != Kind::Change
+                || o.plan.loading.is_some()
+                || !o.plan.regimen.is_some_and(|r| same(&r, &present))
+        });
     }
     let preference = |o: &Evaluated| -> usize {
-        let Some(regimen) = o.plan.regimen else { return usize::MAX };
+        let Some(regimen) = o.plan.regimen else {
+            return usize::MAX;
+        };
         if present.is_some_and(|p| (p.interval_hours - regimen.interval_hours).abs() < 1e-6) {
             return 0;
         }
-        1 + every.iter().position(|e| (e - regimen.interval_hours).abs() < 1e-6).unwrap_or(every.len())
+        1 + every
+            .iter()
+            .position(|e| (e - regimen.interval_hours).abs() < 1e-6)
+            .unwrap_or(every.len())
     };
     let points = |o: &Evaluated| (o.score * 100.0).round();
     let rank = |a: &Evaluated, b: &Evaluated| -> Ordering {
@@ -140,14 +156,23 @@ pub fn decide(mut options: Vec<Evaluated>, every: &[f64], goal: &Goal, rules: &A
     options.sort_by(rank);
     let keep = options.iter().position(|o| o.plan.kind == Kind::Keep);
     let best = options.iter().position(|o| o.plan.kind == Kind::Change && !o.blocked);
-    let decision = match (keep.and_then(|k| options.get(k)), best.and_then(|b| options.get(b).map(|o| (b, o)))) {
+    let decision = match (
+        keep.and_then(|k| options.get(k)),
+        best.and_then(|b| options.get(b).map(|o| (b, o))),
+    ) {
         (Some(present), _) if on_target(present, goal, rules) => Decision::OnTarget,
         (_, None) => Decision::NothingSuitable,
         (None, Some((index, _))) => Decision::Recommend(index),
-        (Some(present), Some((index, option))) if option.score >= present.score + rules.margin => Decision::Recommend(index),
+        (Some(present), Some((index, option))) if option.score >= present.score + rules.margin => {
+            Decision::Recommend(index)
+        }
         (Some(_), Some(_)) => Decision::NoClearAdvantage,
     };
-    Advice { options, keep, decision }
+    Advice {
+        options,
+        keep,
+        decision,
+    }
 }
 
 fn on_target(present: &Evaluated, goal: &Goal, rules: &AdviceRules) -> bool {
@@ -169,13 +194,37 @@ mod tests {
 
     /// A plan in a patient of one clearance, uncertain by 10 %.
     fn plan(kind: Kind, amount: f64, interval_hours: f64, clearance: f64) -> Evaluated {
-        let regimen = Regimen { amount, interval_hours, duration_hours: 1.0 };
-        let plan = Plan { kind, loading: None, regimen: Some(regimen) };
-        let goal: Vec<f64> =
-            (0..=100).map(|i| plan.daily_dose() / (clearance * (0.8 + 0.004 * f64::from(i)))).collect();
-        let flat = Interval { p05: 1.0, p50: 1.0, p95: 1.0 };
+        let regimen = Regimen {
+            amount,
+            interval_hours,
+            duration_hours: 1.0,
+        };
+        let plan = Plan {
+            kind,
+            loading: None,
+            regimen: Some(regimen),
+        };
+        let goal: Vec<f64> = (0..=100)
+            .map(|i| plan.daily_dose() / (clearance * (0.8 + 0.004 * f64::from(i))))
+            .collect();
+        let flat = Interval {
+            p05: 1.0,
+            p50: 1.0,
+            p95: 1.0,
+        };
         let file = file();
-        evaluate(&Simulated { plan, harm: goal.clone(), goal, first_day: Vec::new(), peak: flat, trough: flat }, &file.goal, &file.harm)
+        evaluate(
+            &Simulated {
+                plan,
+                harm: goal.clone(),
+                goal,
+                first_day: Vec::new(),
+                peak: flat,
+                trough: flat,
+            },
+            &file.goal,
+            &file.harm,
+        )
     }
 
     fn run(options: Vec<Evaluated>) -> Advice {
@@ -185,7 +234,10 @@ mod tests {
 
     #[test]
     fn a_plan_on_target_needs_no_card() {
-        let advice = run(vec![plan(Kind::Keep, 1000.0, 12.0, 4.0), plan(Kind::Change, 1250.0, 12.0, 4.0)]);
+        let advice = run(vec![
+            plan(Kind::Keep, 1000.0, 12.0, 4.0),
+            plan(Kind::Change, 1250.0, 12.0, 4.0),
+        ]);
         assert_eq!(advice.decision, Decision::OnTarget);
     }
 
@@ -197,9 +249,18 @@ mod tests {
             plan(Kind::Change, 1000.0, 12.0, 4.0),
             plan(Kind::Change, 500.0, 12.0, 4.0),
         ]);
-        let Decision::Recommend(best) = advice.decision else { unreachable!("{:?}", advice.decision) };
+        let Decision::Recommend(best) = advice.decision else {
+            unreachable!("{:?}", advice.decision)
+        };
         let best = &advice.options[best];
-        assert!(same(&best.plan.regimen.unwrap(), &Regimen { amount: 1000.0, interval_hours: 12.0, duration_hours: 1.0 }));
+        assert!(same(
+            &best.plan.regimen.unwrap(),
+            &Regimen {
+                amount: 1000.0,
+                interval_hours: 12.0,
+                duration_hours: 1.0
+            }
+        ));
         assert!(advice.keep.is_some());
     }
 
@@ -213,7 +274,9 @@ mod tests {
     #[test]
     fn chances_follow_from_the_draws() {
         let e = plan(Kind::Change, 1250.0, 12.0, 4.0);
-        let exact = (0..=100).filter(|i| (400.0..=600.0).contains(&(2500.0 / (4.0 * (0.8 + 0.004 * f64::from(*i)))))).count();
+        let exact = (0..=100)
+            .filter(|i| (400.0..=600.0).contains(&(2500.0 / (4.0 * (0.8 + 0.004 * f64::from(*i))))))
+            .count();
         assert!((e.chance_goal - exact as f64 / 101.0).abs() < 1e-12);
         assert!(e.chance_goal + e.chance_low + e.chance_harm <= 1.0 + 1e-12);
     }

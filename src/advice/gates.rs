@@ -37,7 +37,13 @@ impl Refusal {
         args: [(&'static str, String); N],
     ) -> Self {
         let help = Phrase::message(help, args.clone());
-        Self { reason, what: Phrase::message(what, args), help, warning: false, order_level: false }
+        Self {
+            reason,
+            what: Phrase::message(what, args),
+            help,
+            warning: false,
+            order_level: false,
+        }
     }
 }
 
@@ -55,15 +61,25 @@ const UNKNOWN_DOSES: [&str; 7] = [
 /// Whether the record knows of doses that could not be used: levels cannot be explained then, and nobody is without drug.
 #[must_use]
 pub fn doses_unknown(facts: &Facts) -> bool {
-    facts.ignored.iter().any(|remark| UNKNOWN_DOSES.contains(&remark.id.as_str()))
+    facts
+        .ignored
+        .iter()
+        .any(|remark| UNKNOWN_DOSES.contains(&remark.id.as_str()))
 }
 
 /// The newest value of a covariate that is still fresh.
 #[must_use]
 pub fn covariate<'a>(file: &TwinFile, facts: &'a Facts, name: &str, now: Timestamp) -> Option<&'a Measurement> {
     let spec = file.needs.measured.iter().find(|m| m.name == name)?;
-    let newest = facts.measured.get(name)?.iter().rev().find(|m| m.bound == Bound::Exact)?;
-    spec.within.is_none_or(|within| now.duration_since(newest.time) <= within).then_some(newest)
+    let newest = facts
+        .measured
+        .get(name)?
+        .iter()
+        .rev()
+        .find(|m| m.bound == Bound::Exact)?;
+    spec.within
+        .is_none_or(|within| now.duration_since(newest.time) <= within)
+        .then_some(newest)
 }
 
 /// Completed years of age on the day of `now`.
@@ -80,7 +96,13 @@ pub fn age_years(facts: &Facts, now: Timestamp, zone: &TimeZone) -> Option<f64> 
 ///
 /// # Errors
 /// The first [`Refusal`] that applies, in the order: flags, missing data, limits, stability.
-pub fn inputs(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone, language: &str) -> Result<Inputs, Refusal> {
+pub fn inputs(
+    file: &TwinFile,
+    facts: &Facts,
+    now: Timestamp,
+    zone: &TimeZone,
+    language: &str,
+) -> Result<Inputs, Refusal> {
     if let Some(rule) = file.refuse.iter().find(|r| facts.flags.contains_key(&r.flag)) {
         return Err(Refusal {
             reason: "flag",
@@ -92,17 +114,31 @@ pub fn inputs(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone, l
     }
     let mut inputs = Inputs::new();
     let Some(age) = age_years(facts, now, zone) else {
-        return Err(Refusal::new("age-missing", "refuse-age-missing", "help-age-missing", []));
+        return Err(Refusal::new(
+            "age-missing",
+            "refuse-age-missing",
+            "help-age-missing",
+            [],
+        ));
     };
     inputs.insert(file.age_input.clone(), age);
     let female = match facts.person.sex {
         Sex::Female => 1.0,
         Sex::Male => 0.0,
-        Sex::Unknown => return Err(Refusal::new("sex-missing", "refuse-sex-missing", "help-sex-missing", [])),
+        Sex::Unknown => {
+            return Err(Refusal::new(
+                "sex-missing",
+                "refuse-sex-missing",
+                "help-sex-missing",
+                [],
+            ));
+        }
     };
     inputs.insert(file.female_input.clone(), female);
     for spec in file.needs.measured.iter().filter(|m| m.use_as == UseAs::Covariate) {
-        let Some(named) = file.named.get(&spec.name) else { continue };
+        let Some(named) = file.named.get(&spec.name) else {
+            continue;
+        };
         match covariate(file, facts, &spec.name, now) {
             Some(m) => {
                 inputs.insert(spec.name.clone(), m.value);
@@ -122,31 +158,53 @@ pub fn inputs(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone, l
         }
     }
     for flag in &file.needs.flags {
-        inputs.insert(flag.name.clone(), f64::from(u8::from(facts.flags.contains_key(&flag.name))));
+        inputs.insert(
+            flag.name.clone(),
+            f64::from(u8::from(facts.flags.contains_key(&flag.name))),
+        );
     }
     for limit in &file.applies {
-        let Some(value) = inputs.get(&limit.input) else { continue };
+        let Some(value) = inputs.get(&limit.input) else {
+            continue;
+        };
         let [low, high] = limit.range;
         if !(low..=high).contains(value) {
             let title = if limit.input == file.age_input {
                 Wording::of(Language::from_tag(language)).say("item-age", [])
             } else {
-                file.named.get(&limit.input).map_or_else(|| limit.input.clone(), |n| n.title.get(language).to_owned())
+                file.named
+                    .get(&limit.input)
+                    .map_or_else(|| limit.input.clone(), |n| n.title.get(language).to_owned())
             };
             let show = |v: f64| crate::wording::number(v, Language::from_tag(language));
-            let args = [("item", title), ("value", show(*value)), ("low", show(low)), ("high", show(high))];
-            return Err(Refusal::new("outside-population", "refuse-outside", "help-outside", args));
+            let args = [
+                ("item", title),
+                ("value", show(*value)),
+                ("low", show(low)),
+                ("high", show(high)),
+            ];
+            return Err(Refusal::new(
+                "outside-population",
+                "refuse-outside",
+                "help-outside",
+                args,
+            ));
         }
     }
     for rule in &file.unstable {
-        let Some(series) = facts.measured.get(&rule.input) else { continue };
+        let Some(series) = facts.measured.get(&rule.input) else {
+            continue;
+        };
         let recent: Vec<f64> = series
             .iter()
             .filter(|m| m.bound == Bound::Exact && now.duration_since(m.time) <= rule.within)
             .map(|m| m.value)
             .collect();
         let moved = recent.iter().enumerate().any(|(i, earlier)| {
-            recent.iter().skip(i + 1).any(|later| (later - earlier).abs() > rule.change * earlier)
+            recent
+                .iter()
+                .skip(i + 1)
+                .any(|later| (later - earlier).abs() > rule.change * earlier)
         });
         if moved {
             return Err(Refusal {

@@ -8,8 +8,8 @@ use crate::{
     twin::{
         cache::{Cache, fingerprint},
         ledger::Ledger,
-        plan::{Kind, Plan, grid, loading_doses, same},
         personalise::{KeyParameter, Twin, fit_all, seed},
+        plan::{Kind, Plan, grid, loading_doses, same},
         simulate::{Curves, Simulator},
     },
     wording::{Language, Wording, significant},
@@ -72,7 +72,9 @@ pub enum Outcome {
 /// Answers a question.
 #[must_use]
 pub fn consider(question: &Question<'_>) -> Outcome {
-    let Question { definition, facts, now, .. } = question;
+    let Question {
+        definition, facts, now, ..
+    } = question;
     if facts.person.deceased {
         return Outcome::Silent;
     }
@@ -89,7 +91,9 @@ pub fn consider(question: &Question<'_>) -> Outcome {
 }
 
 fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
-    let Question { definition, facts, now, .. } = *question;
+    let Question {
+        definition, facts, now, ..
+    } = *question;
     let file = &definition.file;
     let language = Language::from_tag(question.language);
     let inputs = inputs(file, facts, now, question.zone, question.language)?;
@@ -99,11 +103,22 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
     let ledger = Ledger::new(file, facts, now);
     if doses_unknown(facts) && !ledger.levels.is_empty() {
         let refusal = Refusal::new("doses-unknown", "refuse-doses-unknown", "help-doses-unknown", []);
-        return Err(Refusal { warning: true, ..refusal });
+        return Err(Refusal {
+            warning: true,
+            ..refusal
+        });
     }
     if ledger.level_without_dose().is_some() {
-        let refusal = Refusal::new("level-without-dose", "refuse-level-without-dose", "help-level-without-dose", []);
-        return Err(Refusal { warning: true, ..refusal });
+        let refusal = Refusal::new(
+            "level-without-dose",
+            "refuse-level-without-dose",
+            "help-level-without-dose",
+            [],
+        );
+        return Err(Refusal {
+            warning: true,
+            ..refusal
+        });
     }
 
     let print = fingerprint(&definition.sha256, &inputs, &ledger);
@@ -111,12 +126,26 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
     let fits = fit_all(definition, &inputs, &ledger, found.fits.as_ref(), language).map_err(|left_out| {
         let wording = Wording::of(language);
         let reasons: Vec<String> = left_out.iter().map(|p| wording.phrase(p)).collect();
-        Refusal::new("no-model", "refuse-population", "help-population", [("reason", reasons.join(", "))])
+        Refusal::new(
+            "no-model",
+            "refuse-population",
+            "help-population",
+            [("reason", reasons.join(", "))],
+        )
     })?;
     let reused = found.fits.is_some();
     if !reused {
-        let newest = facts.given.iter().map(|g| g.time).chain(ledger.levels.iter().map(|l| l.measurement.time)).max();
-        let by_id = fits.members.iter().map(|(model, _, fit)| (model.id.clone(), fit.clone())).collect();
+        let newest = facts
+            .given
+            .iter()
+            .map(|g| g.time)
+            .chain(ledger.levels.iter().map(|l| l.measurement.time))
+            .max();
+        let by_id = fits
+            .members
+            .iter()
+            .map(|(model, _, fit)| (model.id.clone(), fit.clone()))
+            .collect();
         question.cache.keep(&found, print, newest, by_id);
     }
     let in_force = present(facts, &file.treatment, now);
@@ -133,23 +162,45 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
             ("unit", twin.level_unit().to_owned()),
         ];
         let refusal = Refusal::new("misfit", "refuse-misfit", "help-misfit", args);
-        return Err(Refusal { warning: true, order_level: true, ..refusal });
+        return Err(Refusal {
+            warning: true,
+            order_level: true,
+            ..refusal
+        });
     }
 
     let plan = question.draft.and_then(|d| drafted(d, &file.treatment)).or(in_force);
-    let weight = file.treatment.loading.as_ref().and_then(|l| inputs.get(&l.input).copied());
+    let weight = file
+        .treatment
+        .loading
+        .as_ref()
+        .and_then(|l| inputs.get(&l.input).copied());
     let failed = |_| Refusal::new("not-computed", "refuse-not-converged", "help-not-converged", []);
     let simulator = Simulator::new(&twin, file, question.draws, seed(&print)).map_err(failed)?;
     let plans = candidates(file, facts, plan.as_ref(), weight);
     let simulated = simulator.run(&plans).map_err(failed)?;
     let evaluated = simulated.iter().map(|s| evaluate(s, &file.goal, &file.harm)).collect();
     let advice = decide(evaluated, &file.treatment.every, &file.goal, &file.advice);
-    let mut shown: Vec<Plan> = advice.alternatives(1).into_iter().filter_map(|i| Some(advice.options.get(i)?.plan.clone())).collect();
+    let mut shown: Vec<Plan> = advice
+        .alternatives(1)
+        .into_iter()
+        .filter_map(|i| Some(advice.options.get(i)?.plan.clone()))
+        .collect();
     shown.extend(advice.keep.and_then(|i| Some(advice.options.get(i)?.plan.clone())));
-    shown.push(Plan { kind: Kind::Stop, loading: None, regimen: None });
+    shown.push(Plan {
+        kind: Kind::Stop,
+        loading: None,
+        regimen: None,
+    });
     let curves = simulator.curves(&shown).map_err(failed)?;
     let key = twin.key_parameter(simulator.draws());
-    Ok(Advised { advice, present: plan, key, curves, twin })
+    Ok(Advised {
+        advice,
+        present: plan,
+        key,
+        curves,
+        twin,
+    })
 }
 
 /// The present plan, and every regimen of the grid; with a loading dose first while no dose has been given.
@@ -161,7 +212,11 @@ fn candidates(
 ) -> Vec<Plan> {
     let mut plans = Vec::new();
     if let Some(present) = present {
-        plans.push(Plan { kind: Kind::Keep, loading: None, regimen: Some(present.regimen) });
+        plans.push(Plan {
+            kind: Kind::Keep,
+            loading: None,
+            regimen: Some(present.regimen),
+        });
     }
     let loading = match weight {
         Some(weight) if facts.given.is_empty() && !doses_unknown(facts) => loading_doses(&file.treatment, weight),
@@ -169,7 +224,11 @@ fn candidates(
     };
     for regimen in grid(&file.treatment) {
         if !present.is_some_and(|p| same(&p.regimen, &regimen)) {
-            plans.push(Plan { kind: Kind::Change, loading: None, regimen: Some(regimen) });
+            plans.push(Plan {
+                kind: Kind::Change,
+                loading: None,
+                regimen: Some(regimen),
+            });
         }
         plans.extend(loading.iter().filter(|l| **l > regimen.amount).map(|l| Plan {
             kind: Kind::Change,

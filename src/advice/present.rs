@@ -32,7 +32,10 @@ pub enum KnownFrom {
 #[must_use]
 pub fn on_treatment(facts: &Facts, treatment: &Treatment, now: Timestamp) -> bool {
     facts.orders.iter().any(|o| !o.draft && o.active)
-        || facts.given.last().is_some_and(|g| !g.assumed_from_order && now.duration_since(g.time) <= treatment.recent)
+        || facts
+            .given
+            .last()
+            .is_some_and(|g| !g.assumed_from_order && now.duration_since(g.time) <= treatment.recent)
 }
 
 /// The plan in force: an active order with a clear regimen, else what the last doses show.
@@ -45,16 +48,25 @@ pub fn present(facts: &Facts, treatment: &Treatment, now: Timestamp) -> Option<P
         .filter_map(|o| o.regimen.map(|r| (o.start, r)))
         .max_by(|a, b| a.0.cmp(&b.0));
     if let Some((_, regimen)) = order {
-        return Some(Present { regimen: complete(regimen, treatment), known_from: KnownFrom::Order });
+        return Some(Present {
+            regimen: complete(regimen, treatment),
+            known_from: KnownFrom::Order,
+        });
     }
-    from_doses(facts, treatment, now).map(|regimen| Present { regimen, known_from: KnownFrom::Doses })
+    from_doses(facts, treatment, now).map(|regimen| Present {
+        regimen,
+        known_from: KnownFrom::Doses,
+    })
 }
 
 /// The regimen of a draft order, when it is clear.
 #[must_use]
 pub fn drafted(order: &Order, treatment: &Treatment) -> Option<Present> {
     let regimen = complete(order.regimen?, treatment);
-    Some(Present { regimen, known_from: KnownFrom::Draft })
+    Some(Present {
+        regimen,
+        known_from: KnownFrom::Draft,
+    })
 }
 
 /// An order that gives no length of infusion is taken to be infused as the twin's file says.
@@ -62,7 +74,10 @@ fn complete(regimen: Regimen, treatment: &Treatment) -> Regimen {
     if regimen.duration_hours > 0.0 {
         regimen
     } else {
-        Regimen { duration_hours: infusion_hours(treatment, regimen.amount), ..regimen }
+        Regimen {
+            duration_hours: infusion_hours(treatment, regimen.amount),
+            ..regimen
+        }
     }
 }
 
@@ -80,8 +95,11 @@ fn from_doses(facts: &Facts, treatment: &Treatment, now: Timestamp) -> Option<Re
         .collect();
     gaps.sort_by(f64::total_cmp);
     let median = *gaps.get(gaps.len() / 2)?;
-    let interval_hours =
-        treatment.every.iter().copied().min_by(|a, b| (a / median).ln().abs().total_cmp(&(b / median).ln().abs()))?;
+    let interval_hours = treatment
+        .every
+        .iter()
+        .copied()
+        .min_by(|a, b| (a / median).ln().abs().total_cmp(&(b / median).ln().abs()))?;
     let since = now.duration_since(last.time).as_secs_f64() / 3600.0;
     (since <= 2.0 * interval_hours).then(|| Regimen {
         amount: last.amount,
@@ -104,9 +122,18 @@ mod tests {
     };
 
     fn facts(times: &[i64], now: Timestamp) -> Facts {
-        let source = Source { reference: "MedicationAdministration/1".into(), version: None };
+        let source = Source {
+            reference: "MedicationAdministration/1".into(),
+            version: None,
+        };
         Facts {
-            person: Person { id: "p".into(), birth_date: None, sex: Sex::Male, deceased: false, source: source.clone() },
+            person: Person {
+                id: "p".into(),
+                birth_date: None,
+                sex: Sex::Male,
+                deceased: false,
+                source: source.clone(),
+            },
             measured: BTreeMap::new(),
             flags: BTreeMap::new(),
             given: times
@@ -128,8 +155,9 @@ mod tests {
 
     #[test]
     fn a_regimen_is_read_off_the_doses() {
-        let treatment =
-            TwinFile::parse("twin.toml", include_str!("../../models/vancomycin/twin.toml")).unwrap().treatment;
+        let treatment = TwinFile::parse("twin.toml", include_str!("../../models/vancomycin/twin.toml"))
+            .unwrap()
+            .treatment;
         let now: Timestamp = "2026-01-15T12:00:00Z".parse().unwrap();
         let present = present(&facts(&[40, 27, 16, 4], now), &treatment, now).unwrap();
         assert_eq!(present.known_from, KnownFrom::Doses);

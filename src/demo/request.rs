@@ -59,7 +59,9 @@ async fn request(req: HttpRequest, path: web::Path<(String, String)>, demo: web:
     } else {
         json!({"url": format!("/cds-services/{}", service.id), "request": request})
     };
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(shown)
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(shown)
 }
 
 /// How the service gets at the record.

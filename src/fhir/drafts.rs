@@ -66,7 +66,11 @@ pub fn read_draft_orders(
             let concept = item.peek.medication_codeable_concept.as_ref();
             if let Some(way) = concept.and_then(|c| codes::other_way(drug, c, terminology)) {
                 let source = item.peek.id.as_ref().map(|_| &item.source);
-                reader.notes.ignore("remark-order-route", &[("name", drug.name.as_str()), ("route", way)], source);
+                reader.notes.ignore(
+                    "remark-order-route",
+                    &[("name", drug.name.as_str()), ("route", way)],
+                    source,
+                );
             }
             continue;
         };

@@ -9,9 +9,6 @@ pub mod allow_list;
 pub mod bundle;
 pub mod choose;
 pub mod client;
-pub mod page;
-pub mod prefetch;
-pub mod template;
 pub mod codes;
 pub mod conditions;
 pub mod dosage;
@@ -22,10 +19,13 @@ pub mod facts;
 pub mod inferred;
 pub mod observations;
 pub mod orders;
+pub mod page;
 pub mod peek;
 pub mod person;
+pub mod prefetch;
 pub mod references;
 pub mod remarks;
+pub mod template;
 pub mod terminology;
 pub mod time;
 pub mod typed;
@@ -33,6 +33,6 @@ pub mod units;
 pub mod versions;
 
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 mod stub;
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,9 @@ pub fn read(item: &Item<'_>, reader: &mut Reader<'_>) -> Result<Person, RecordEr
         Some(PatientDeceased::Boolean(b)) => b.value == Some(true),
         // A record that is looked at as of an earlier moment knows of a death that is still to come.
         Some(PatientDeceased::DateTime(at)) => at.value.as_deref().is_some_and(|text| {
-            parse(text).and_then(|when| when.earliest(&reader.ctx.zone)).is_none_or(|died| died <= reader.ctx.now)
+            parse(text)
+                .and_then(|when| when.earliest(&reader.ctx.zone))
+                .is_none_or(|died| died <= reader.ctx.now)
         }),
         Some(PatientDeceased::Invalid) | None => false,
     };

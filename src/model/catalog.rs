@@ -78,8 +78,10 @@ impl Definition {
     pub fn load(folder: &Path) -> Result<Self, CatalogError> {
         let shown = folder.display().to_string();
         Self::read(&shown, &|name| {
-            std::fs::read_to_string(folder.join(name))
-                .map_err(|e| CatalogError::Unreadable { file: format!("{shown}/{name}"), reason: e.to_string() })
+            std::fs::read_to_string(folder.join(name)).map_err(|e| CatalogError::Unreadable {
+                file: format!("{shown}/{name}"),
+                reason: e.to_string(),
+            })
         })
     }
 
@@ -96,10 +98,16 @@ impl Definition {
             digest.update(text.as_bytes());
             let model = Model::parse(&format!("{folder}/{id}.toml"), &text).map_err(CatalogError::Model)?;
             if &model.id != id {
-                let message = format!("model \"{id}\" calls itself \"{}\": the id must be the name of its file", model.id);
+                let message = format!(
+                    "model \"{id}\" calls itself \"{}\": the id must be the name of its file",
+                    model.id
+                );
                 return Err(CatalogError::Mismatch { file: name, message });
             }
-            check(&file, &model).map_err(|message| CatalogError::Mismatch { file: name.clone(), message })?;
+            check(&file, &model).map_err(|message| CatalogError::Mismatch {
+                file: name.clone(),
+                message,
+            })?;
             models.push(Arc::new(model));
         }
         let sha256 = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
@@ -118,7 +126,10 @@ fn check(file: &TwinFile, model: &Model) -> Result<(), String> {
             continue;
         }
         let Some(measured) = file.needs.measured.iter().find(|m| m.name == input.name) else {
-            return Err(format!("model \"{id}\" needs \"{0}\", which nothing provides: add [record.{0}] or [flag.{0}]", input.name));
+            return Err(format!(
+                "model \"{id}\" needs \"{0}\", which nothing provides: add [record.{0}] or [flag.{0}]",
+                input.name
+            ));
         };
         if measured.unit != input.unit {
             return Err(format!(
@@ -129,10 +140,20 @@ fn check(file: &TwinFile, model: &Model) -> Result<(), String> {
     }
     for output in [&file.goal.output, &file.harm.output] {
         let Some(found) = model.outputs().iter().find(|o| &o.name == output) else {
-            return Err(format!("goal or harm is about \"{output}\", which model \"{id}\" does not observe"));
+            return Err(format!(
+                "goal or harm is about \"{output}\", which model \"{id}\" does not observe"
+            ));
         };
-        if file.needs.measured.iter().any(|m| &m.name == output && m.unit != found.unit) {
-            return Err(format!("[record.{output}] must be in {}, the unit of model \"{id}\"", found.unit));
+        if file
+            .needs
+            .measured
+            .iter()
+            .any(|m| &m.name == output && m.unit != found.unit)
+        {
+            return Err(format!(
+                "[record.{output}] must be in {}, the unit of model \"{id}\"",
+                found.unit
+            ));
         }
     }
     Ok(())
@@ -157,16 +178,22 @@ impl Catalog {
                         take(Definition::load(&entry.path()));
                     }
                 }
-                Err(e) => errors
-                    .push(CatalogError::Unreadable { file: folder.display().to_string(), reason: e.to_string() }),
+                Err(e) => errors.push(CatalogError::Unreadable {
+                    file: folder.display().to_string(),
+                    reason: e.to_string(),
+                }),
             },
             None => {
                 for dir in BUILT_IN.dirs() {
                     let shown = format!("models/{}", dir.path().display());
                     take(Definition::read(&shown, &|name| {
-                        dir.get_file(dir.path().join(name)).and_then(include_dir::File::contents_utf8).map(str::to_owned).ok_or_else(
-                            || CatalogError::Unreadable { file: format!("{shown}/{name}"), reason: "no such file".into() },
-                        )
+                        dir.get_file(dir.path().join(name))
+                            .and_then(include_dir::File::contents_utf8)
+                            .map(str::to_owned)
+                            .ok_or_else(|| CatalogError::Unreadable {
+                                file: format!("{shown}/{name}"),
+                                reason: "no such file".into(),
+                            })
                     }));
                 }
             }
@@ -175,8 +202,14 @@ impl Catalog {
         twins.dedup_by(|b, a| {
             let twice = a.file.id == b.file.id;
             if twice {
-                let message = format!("two folders hold a twin with the id \"{}\": one of them is not served", b.file.id);
-                errors.push(CatalogError::Mismatch { file: b.file.id.clone(), message });
+                let message = format!(
+                    "two folders hold a twin with the id \"{}\": one of them is not served",
+                    b.file.id
+                );
+                errors.push(CatalogError::Mismatch {
+                    file: b.file.id.clone(),
+                    message,
+                });
             }
             twice
         });

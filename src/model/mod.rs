@@ -1,4 +1,6 @@
-//! The files in which models are written.
+//! The files in which twins are written: the clinician's, the modeller's, and the catalogue of all.
 
+pub mod catalog;
 pub mod model_file;
 pub mod table;
+pub mod twin_file;

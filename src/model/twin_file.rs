@@ -2,12 +2,13 @@
 //! can be simulated, goals and harms, wording. Read strictly: an unknown key, a wrong type or a name that points
 //! nowhere is an error with file, line and column.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use super::table::FileError as TwinFileError;
 use crate::patient::needs::{ATC, AssumedInfusion, Code, Drug, Flag, LOINC, Measured, Needs, RXNORM, SNOMED, UseAs};
 
 /// System of ICD-10-CM.
@@ -306,27 +307,6 @@ pub struct TwinFile {
     pub overrides: Vec<OverrideReason>,
 }
 
-/// What is wrong with a twin file, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TwinFileError {
-    /// Path as given.
-    pub file: String,
-    /// From 1.
-    pub line: usize,
-    /// From 1.
-    pub column: usize,
-    /// What was found and what was meant.
-    pub message: String,
-}
-
-impl fmt::Display for TwinFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)
-    }
-}
-
-impl std::error::Error for TwinFileError {}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
@@ -459,13 +439,22 @@ impl Place<'_> {
         let before = self.text.get(..offset.min(self.text.len())).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        TwinFileError { file: self.file.to_owned(), line, column, message: message.into() }
+        TwinFileError {
+            file: self.file.to_owned(),
+            line,
+            column,
+            message: message.into(),
+            help: None,
+        }
     }
 
     /// `48 h`, `30 min`, `7 d`.
     fn duration(&self, text: &Spanned<String>) -> Result<SignedDuration, TwinFileError> {
         let wrong = || {
-            let message = format!("\"{}\" is not a length of time: write a number and min, h or d, as \"48 h\"", text.get_ref());
+            let message = format!(
+                "\"{}\" is not a length of time: write a number and min, h or d, as \"48 h\"",
+                text.get_ref()
+            );
             self.error(text.span().start, message)
         };
         let (number, unit) = text.get_ref().trim().split_once(' ').ok_or_else(wrong)?;
@@ -488,7 +477,10 @@ fn hours(duration: SignedDuration) -> f64 {
 }
 
 fn coded(system: &str, codes: Vec<String>) -> impl Iterator<Item = Code> {
-    codes.into_iter().map(move |code| Code { system: system.to_owned(), code })
+    codes.into_iter().map(move |code| Code {
+        system: system.to_owned(),
+        code,
+    })
 }
 
 impl TwinFile {
@@ -506,7 +498,11 @@ impl TwinFile {
     fn check(raw: Raw, place: &Place<'_>) -> Result<Self, TwinFileError> {
         let id_span = raw.twin.id.span().start;
         let id = raw.twin.id.into_inner();
-        if id.is_empty() || !id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+        if id.is_empty()
+            || !id
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        {
             let message = format!("id \"{id}\" becomes part of a URL: use lower-case letters, digits and hyphens only");
             return Err(place.error(id_span, message));
         }
@@ -530,9 +526,19 @@ impl TwinFile {
                 molar_mass: item.molar_mass,
                 plausible: item.plausible.map(|[low, high]| (low, high)),
                 within,
-                use_as: if item.observed { UseAs::Observation } else { UseAs::Covariate },
+                use_as: if item.observed {
+                    UseAs::Observation
+                } else {
+                    UseAs::Covariate
+                },
             });
-            named.insert(name, Named { title: item.title, optional: item.optional || item.observed });
+            named.insert(
+                name,
+                Named {
+                    title: item.title,
+                    optional: item.optional || item.observed,
+                },
+            );
         }
         let mut flags = Vec::new();
         for (name, item) in raw.flag {
@@ -541,20 +547,36 @@ impl TwinFile {
                 .chain(coded(ICD10, item.icd10.clone()))
                 .chain(coded(ICD10_WHO, item.icd10))
                 .collect();
-            flags.push(Flag { name: name.clone(), codes, within });
-            named.insert(name, Named { title: item.title, optional: item.optional });
+            flags.push(Flag {
+                name: name.clone(),
+                codes,
+                within,
+            });
+            named.insert(
+                name,
+                Named {
+                    title: item.title,
+                    optional: item.optional,
+                },
+            );
         }
         for refuse in &raw.refuse {
             let flag = &refuse.get_ref().flag;
             if !flags.iter().any(|f| &f.name == flag) {
-                return Err(place.error(refuse.span().start, format!("flag \"{flag}\" is not defined: add [flag.{flag}]")));
+                return Err(place.error(
+                    refuse.span().start,
+                    format!("flag \"{flag}\" is not defined: add [flag.{flag}]"),
+                ));
             }
         }
         let known = |input: &str| measured.iter().any(|m| m.name == input);
         for caution in &raw.caution {
             let input = &caution.get_ref().input;
             if !known(input) {
-                return Err(place.error(caution.span().start, format!("\"{input}\" is not measured: add [record.{input}]")));
+                return Err(place.error(
+                    caution.span().start,
+                    format!("\"{input}\" is not measured: add [record.{input}]"),
+                ));
             }
         }
         let mut unstable = Vec::new();
@@ -566,7 +588,13 @@ impl TwinFile {
                 return Err(place.error(start, message));
             }
             let within = place.duration(&rule.within)?;
-            unstable.push(Unstable { input: rule.input, within, change: rule.change, say: rule.say, help: rule.help });
+            unstable.push(Unstable {
+                input: rule.input,
+                within,
+                change: rule.change,
+                say: rule.say,
+                help: rule.help,
+            });
         }
         let treatment = raw.treatment;
         let doses = treatment.dose.get_ref();
@@ -588,13 +616,19 @@ impl TwinFile {
         };
         for (what, span, [low, high]) in [
             ("goal", raw.goal.span(), raw.goal.get_ref().within),
-            ("harm", raw.harm.span(), [raw.harm.get_ref().above, raw.harm.get_ref().blocked_above]),
+            (
+                "harm",
+                raw.harm.span(),
+                [raw.harm.get_ref().above, raw.harm.get_ref().blocked_above],
+            ),
         ] {
             if !(low.is_finite() && high.is_finite() && low <= high) {
                 return Err(place.error(span.start, format!("[{what}]: {low} must not exceed {high}")));
             }
         }
-        let codes: Vec<Code> = coded(RXNORM, treatment.rxnorm).chain(coded(ATC, treatment.atc)).collect();
+        let codes: Vec<Code> = coded(RXNORM, treatment.rxnorm)
+            .chain(coded(ATC, treatment.atc))
+            .collect();
         let needs = Needs {
             measured,
             flags,

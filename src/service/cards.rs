@@ -10,9 +10,7 @@ use crate::{
         outcome::Advised,
         present::KnownFrom,
     },
-    cds::card::{
-        Action, ActionType, Card, Coding, Indicator, Link, LinkType, SelectionBehavior, Source, Suggestion,
-    },
+    cds::card::{Action, ActionType, Card, Coding, Indicator, Link, LinkType, SelectionBehavior, Source, Suggestion},
     model::{
         catalog::Definition,
         twin_file::{Status, TwinFile},
@@ -82,13 +80,21 @@ impl Case<'_> {
     }
 
     fn links(&self) -> Vec<Link> {
-        let guideline =
-            Link { label: self.reader.say("link-guideline", []), url: self.file().link.clone(), kind: LinkType::Absolute };
-        let models = self.definition.models.iter().filter(|m| !m.doi.is_empty()).map(|m| Link {
-            label: self.reader.say("link-model", [("model", m.id.clone())]),
-            url: format!("https://doi.org/{}", m.doi),
+        let guideline = Link {
+            label: self.reader.say("link-guideline", []),
+            url: self.file().link.clone(),
             kind: LinkType::Absolute,
-        });
+        };
+        let models = self
+            .definition
+            .models
+            .iter()
+            .filter(|m| !m.doi.is_empty())
+            .map(|m| Link {
+                label: self.reader.say("link-model", [("model", m.id.clone())]),
+                url: format!("https://doi.org/{}", m.doi),
+                kind: LinkType::Absolute,
+            });
         std::iter::once(guideline).chain(models).collect()
     }
 
@@ -145,17 +151,37 @@ impl Case<'_> {
             text: reader.regimen_long(file, &regimen),
         });
         let codes = if self.draft_codes.is_empty() {
-            file.treatment.codes.iter().map(|c| (c.system.clone(), c.code.clone())).collect()
+            file.treatment
+                .codes
+                .iter()
+                .map(|c| (c.system.clone(), c.code.clone()))
+                .collect()
         } else {
             self.draft_codes.to_vec()
         };
-        let route = file.treatment.route.as_ref().map(|r| (reader.text(&r.text).to_owned(), r.snomed.clone()));
-        let draft = DraftDrug { text: drug.clone(), codes, unit: file.treatment.unit.clone(), route };
+        let route = file
+            .treatment
+            .route
+            .as_ref()
+            .map(|r| (reader.text(&r.text).to_owned(), r.snomed.clone()));
+        let draft = DraftDrug {
+            text: drug.clone(),
+            codes,
+            unit: file.treatment.unit.clone(),
+            route,
+        };
         let (kind, resource) = medication_request(self.subject, &draft, &doses, self.draft).ok()?;
-        let id = if kind == ActionType::Update { "action-update" } else { "action-order" };
+        let id = if kind == ActionType::Update {
+            "action-update"
+        } else {
+            "action-order"
+        };
         Some(Suggestion {
             uuid: Uuid::new_v4(),
-            label: reader.say(if changes { "suggest-change" } else { "suggest-start" }, [("regimen", long.clone())]),
+            label: reader.say(
+                if changes { "suggest-change" } else { "suggest-start" },
+                [("regimen", long.clone())],
+            ),
             is_recommended: recommended,
             actions: vec![Action {
                 kind,
@@ -175,8 +201,16 @@ impl Case<'_> {
             reader.say("summary-refused", [("name", name.clone()), ("what", what)]),
             reader.say("summary-refused-short", [("name", name)]),
         ]);
-        let suggestions = if refusal.order_level { self.level_suggestion().into_iter().collect() } else { Vec::new() };
-        let indicator = if refusal.warning { Indicator::Warning } else { Indicator::Info };
+        let suggestions = if refusal.order_level {
+            self.level_suggestion().into_iter().collect()
+        } else {
+            Vec::new()
+        };
+        let indicator = if refusal.warning {
+            Indicator::Warning
+        } else {
+            Indicator::Info
+        };
         self.card(summary, detail::refusal(self, refusal), indicator, suggestions)
     }
 
@@ -203,8 +237,14 @@ impl Case<'_> {
                 args.push(("current", reader.plan(file, &keep.plan, false)));
                 args.push(("now", reader.prediction(keep.goal.p50)));
                 args.push(("direction", reader.direction(keep)));
-                let draft = advised.present.as_ref().is_some_and(|p| p.known_from == KnownFrom::Draft);
-                args.push(("which", reader.say(if draft { "which-draft" } else { "which-present" }, [])));
+                let draft = advised
+                    .present
+                    .as_ref()
+                    .is_some_and(|p| p.known_from == KnownFrom::Draft);
+                args.push((
+                    "which",
+                    reader.say(if draft { "which-draft" } else { "which-present" }, []),
+                ));
             }
         };
         let say = |id: &str, option: &Evaluated| {

@@ -26,7 +26,14 @@ fn listed(title: &str, lines: Vec<String>) -> Option<String> {
     match lines.len() {
         0 => None,
         1 => block(title, &lines),
-        _ => Some(format!("{title}\n\n{}", lines.into_iter().map(|l| format!("- {l}")).collect::<Vec<_>>().join("\n"))),
+        _ => Some(format!(
+            "{title}\n\n{}",
+            lines
+                .into_iter()
+                .map(|l| format!("- {l}"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        )),
     }
 }
 
@@ -47,7 +54,7 @@ pub fn refusal(case: &Case<'_>, refusal: &Refusal) -> String {
 /// Detail of a card that advises.
 #[must_use]
 pub fn advice(case: &Case<'_>, advised: &Advised) -> String {
-    let (twin, advice) = (&advised.twin, &advised.advice);
+    let twin = &advised.twin;
     let reader = case.reader;
     let mut ignored = ignored(case, Some(twin));
     if ignored.is_empty() {
@@ -68,8 +75,18 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
     let (reader, file, facts) = (case.reader, &case.definition.file, case.facts);
     let mut list = Vec::new();
     let mut newest = None;
-    let levels = facts.measured.get(&file.goal.output).map(Vec::as_slice).unwrap_or_default();
-    let unit = |name: &str| file.needs.measured.iter().find(|m| m.name == name).map_or("", |m| m.unit.as_str());
+    let levels = facts
+        .measured
+        .get(&file.goal.output)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let unit = |name: &str| {
+        file.needs
+            .measured
+            .iter()
+            .find(|m| m.name == name)
+            .map_or("", |m| m.unit.as_str())
+    };
     if levels.is_empty() {
         list.push(reader.say("no-levels", []));
     } else {
@@ -94,7 +111,11 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
         if levels.len() > LEVELS {
             each.push(reader.wording.count("n-more", levels.len() - LEVELS));
         }
-        list.push(format!("{} ({})", reader.wording.count("n-levels", levels.len()), each.join("; ")));
+        list.push(format!(
+            "{} ({})",
+            reader.wording.count("n-levels", levels.len()),
+            each.join("; ")
+        ));
     }
     list.push(reader.wording.count("n-doses", facts.given.len()));
     newest = newest.max(facts.given.last().map(|g| g.time));
@@ -102,9 +123,14 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
         list.push(reader.say("age-years", [("value", reader.number(age))]));
     }
     for item in file.needs.measured.iter().filter(|m| m.use_as == UseAs::Covariate) {
-        let Some(found) = covariate(file, facts, &item.name, reader.now) else { continue };
+        let Some(found) = covariate(file, facts, &item.name, reader.now) else {
+            continue;
+        };
         newest = newest.max(Some(found.time));
-        let title = file.named.get(&item.name).map_or(item.name.as_str(), |n| reader.text(&n.title));
+        let title = file
+            .named
+            .get(&item.name)
+            .map_or(item.name.as_str(), |n| reader.text(&n.title));
         let mut args = vec![
             ("item", title.to_owned()),
             ("value", reader.measured(found)),
@@ -171,8 +197,11 @@ fn prediction(case: &Case<'_>, advised: &Advised) -> Vec<String> {
         out.push(reader.say("prediction-two-modes", args));
     }
     if twin.members.len() > 1 {
-        let list: Vec<String> =
-            twin.members.iter().map(|m| format!("{} {}", m.model.id, reader.percent(m.weight))).collect();
+        let list: Vec<String> = twin
+            .members
+            .iter()
+            .map(|m| format!("{} {}", m.model.id, reader.percent(m.weight)))
+            .collect();
         out.push(reader.say("prediction-models", [("list", list.join(", "))]));
     }
     out
@@ -182,7 +211,13 @@ fn options(case: &Case<'_>, advised: &Advised) -> String {
     let advice = &advised.advice;
     let (reader, file) = (case.reader, &case.definition.file);
     let [low, high] = file.goal.within;
-    let unit = |name: &str| file.needs.measured.iter().find(|m| m.name == name).map_or("", |m| m.unit.as_str());
+    let unit = |name: &str| {
+        file.needs
+            .measured
+            .iter()
+            .find(|m| m.name == name)
+            .map_or("", |m| m.unit.as_str())
+    };
     let head = reader.say(
         "options-head",
         [
@@ -212,8 +247,14 @@ fn options(case: &Case<'_>, advised: &Advised) -> String {
                 row = format!("{row} **({})**", reader.say("option-recommended", []));
             }
             if option.plan.kind == Kind::Keep {
-                let draft = advised.present.as_ref().is_some_and(|p| p.known_from == KnownFrom::Draft);
-                row = format!("{row} ({})", reader.say(if draft { "option-draft" } else { "option-present" }, []));
+                let draft = advised
+                    .present
+                    .as_ref()
+                    .is_some_and(|p| p.known_from == KnownFrom::Draft);
+                row = format!(
+                    "{row} ({})",
+                    reader.say(if draft { "option-draft" } else { "option-present" }, [])
+                );
             }
             Some(row)
         })
@@ -226,7 +267,13 @@ fn options(case: &Case<'_>, advised: &Advised) -> String {
 fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
     let twin = &advised.twin;
     let (reader, file) = (case.reader, &case.definition.file);
-    let unit = |name: &str| file.needs.measured.iter().find(|m| m.name == name).map_or("", |m| m.unit.as_str());
+    let unit = |name: &str| {
+        file.needs
+            .measured
+            .iter()
+            .find(|m| m.name == name)
+            .map_or("", |m| m.unit.as_str())
+    };
     let ranges: Vec<String> = file
         .applies
         .iter()
@@ -234,11 +281,19 @@ fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
             let (item, unit) = if limit.input == file.age_input {
                 (reader.say("item-age", []), reader.say("unit-years", []))
             } else {
-                let title = file.named.get(&limit.input).map_or(limit.input.as_str(), |n| reader.text(&n.title));
+                let title = file
+                    .named
+                    .get(&limit.input)
+                    .map_or(limit.input.as_str(), |n| reader.text(&n.title));
                 (title.to_owned(), unit(&limit.input).to_owned())
             };
             let [low, high] = limit.range;
-            let args = [("item", item), ("low", reader.number(low)), ("high", reader.number(high)), ("unit", unit)];
+            let args = [
+                ("item", item),
+                ("low", reader.number(low)),
+                ("high", reader.number(high)),
+                ("unit", unit),
+            ];
             reader.say("limit-range", args)
         })
         .collect();
@@ -253,16 +308,31 @@ fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
             out.push(reader.text(&caution.say).to_owned());
         }
     }
-    out.push(reader.say(if twin.is_personal() { "limits-next-level" } else { "limits-no-further-level" }, []));
+    out.push(reader.say(
+        if twin.is_personal() {
+            "limits-next-level"
+        } else {
+            "limits-no-further-level"
+        },
+        [],
+    ));
     if let Some(present) = advised.present.as_ref().filter(|p| p.known_from == KnownFrom::Doses) {
-        out.push(reader.say("present-from-doses", [("regimen", reader.regimen_long(file, &present.regimen))]));
+        out.push(reader.say(
+            "present-from-doses",
+            [("regimen", reader.regimen_long(file, &present.regimen))],
+        ));
     }
     out
 }
 
 fn ignored(case: &Case<'_>, twin: Option<&Twin>) -> Vec<String> {
     let (reader, facts) = (case.reader, case.facts);
-    let mut out: Vec<String> = facts.assumed.iter().chain(&facts.ignored).map(|r| reader.remark(&case.definition.file, r)).collect();
+    let mut out: Vec<String> = facts
+        .assumed
+        .iter()
+        .chain(&facts.ignored)
+        .map(|r| reader.remark(&case.definition.file, r))
+        .collect();
     out.dedup();
     for level in twin.map(|t| t.ledger.levels.as_slice()).unwrap_or_default() {
         let id = match level.left_out {
@@ -293,12 +363,22 @@ fn about(case: &Case<'_>) -> Vec<String> {
         .definition
         .models
         .iter()
-        .map(|m| format!("{} {} (SHA-256 {})", m.id, m.version, m.sha256.get(..12).unwrap_or_default()))
+        .map(|m| {
+            format!(
+                "{} {} (SHA-256 {})",
+                m.id,
+                m.version,
+                m.sha256.get(..12).unwrap_or_default()
+            )
+        })
         .collect();
     let mut out = vec![
         reader.say("about", []),
         reader.say("about-goal", [("source", file.goal.source.clone())]),
-        reader.say("about-computed", [("time", reader.time(reader.now)), ("models", models.join(", "))]),
+        reader.say(
+            "about-computed",
+            [("time", reader.time(reader.now)), ("models", models.join(", "))],
+        ),
     ];
     if case.investigational() {
         out.push(reader.say("about-investigational", []));

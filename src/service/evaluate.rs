@@ -48,14 +48,20 @@ pub fn drafts(advisor: &TwinAdvisor, definition: &Definition, call: &HookCall) -
     if call.hook == Hook::PatientView {
         return found;
     }
-    let context =
-        ReadContext { patient_id: &call.patient_id, now: clock::now(advisor.as_of, &[]), zone: advisor.zone.clone() };
+    let context = ReadContext {
+        patient_id: &call.patient_id,
+        now: clock::now(advisor.as_of, &[]),
+        zone: advisor.zone.clone(),
+    };
     let selected = |raw: &&Box<RawValue>| call.selections.is_empty() || call.selections.iter().any(|s| is(raw, s));
     for raw in call.draft_orders.iter().filter(selected) {
         let (orders, remarks) =
             read_draft_orders(&[raw.as_ref()], &definition.file.needs, &advisor.terminology, &context);
         found.other_way |= remarks.iter().any(|r| r.id == "remark-order-route");
-        found.orders.extend(orders.into_iter().map(|order| Draft { order, text: Some(raw.get().to_owned()) }));
+        found.orders.extend(orders.into_iter().map(|order| Draft {
+            order,
+            text: Some(raw.get().to_owned()),
+        }));
     }
     found
 }
@@ -82,7 +88,11 @@ pub fn evaluate(
 ) -> Result<Response, CallError> {
     let record: Vec<&RawValue> = gathered.resources.values().flatten().map(AsRef::as_ref).collect();
     let now = clock::now(advisor.as_of, &record);
-    let context = ReadContext { patient_id: &call.patient_id, now, zone: advisor.zone.clone() };
+    let context = ReadContext {
+        patient_id: &call.patient_id,
+        now,
+        zone: advisor.zone.clone(),
+    };
     let mut facts =
         read(&record, &definition.file.needs, &advisor.terminology, &context).map_err(|error| match error {
             RecordError::OtherPatient => CallError::Contradiction(error.to_string()),
@@ -92,13 +102,23 @@ pub fn evaluate(
     facts.ignored.retain(|r| r.id != "remark-page-missing");
     for key in gathered.partial() {
         let args = [("key".to_owned(), key.to_owned())].into();
-        facts.ignored.push(Remark { id: "remark-partial".to_owned(), args, source: None });
+        facts.ignored.push(Remark {
+            id: "remark-partial".to_owned(),
+            args,
+            source: None,
+        });
     }
-    for (key, _) in gathered.states.iter().filter(|(_, state)| {
-        !state.has_data() && **state != crate::fhir::prefetch::KeyState::Nothing
-    }) {
+    for (key, _) in gathered
+        .states
+        .iter()
+        .filter(|(_, state)| !state.has_data() && **state != crate::fhir::prefetch::KeyState::Nothing)
+    {
         let args = [("key".to_owned(), key.clone())].into();
-        facts.ignored.push(Remark { id: "remark-unread".to_owned(), args, source: None });
+        facts.ignored.push(Remark {
+            id: "remark-unread".to_owned(),
+            args,
+            source: None,
+        });
     }
     let drafts = drafts(advisor, definition, call);
     let draft = drafts.orders.first();
@@ -114,16 +134,26 @@ pub fn evaluate(
         zone: &advisor.zone,
         language: language.tag(),
         draws: advisor.draws,
-        cache: Cache { store: advisor.stores.twins.as_ref(), key: &key },
+        cache: Cache {
+            store: advisor.stores.twins.as_ref(),
+            key: &key,
+        },
     };
     let outcome = consider(&question);
-    let reader = Reader { wording: Wording::of(language), now, zone: &advisor.zone };
+    let reader = Reader {
+        wording: Wording::of(language),
+        now,
+        zone: &advisor.zone,
+    };
     let draft_codes = draft.map(|d| d.order.medication_codes.as_slice()).unwrap_or_default();
     let case = Case {
         definition,
         facts: &facts,
         reader,
-        subject: Subject { patient: &call.patient_id, encounter: call.encounter_id.as_deref() },
+        subject: Subject {
+            patient: &call.patient_id,
+            encounter: call.encounter_id.as_deref(),
+        },
         draft: draft.and_then(|d| d.text.as_deref()),
         draft_codes,
     };
@@ -146,5 +176,8 @@ pub fn evaluate(
             }
         }
     };
-    Ok(Response { cards: card.into_iter().collect(), extension })
+    Ok(Response {
+        cards: card.into_iter().collect(),
+        extension,
+    })
 }

@@ -68,12 +68,18 @@ fn trimmed(value: f64) -> String {
 }
 
 fn patient(subject: Subject<'_>) -> Box<Reference> {
-    Box::new(Reference { reference: Some(format!("Patient/{}", subject.patient).into()), ..Default::default() })
+    Box::new(Reference {
+        reference: Some(format!("Patient/{}", subject.patient).into()),
+        ..Default::default()
+    })
 }
 
 fn encounter(subject: Subject<'_>) -> Option<Box<Reference>> {
     let id = subject.encounter?;
-    Some(Box::new(Reference { reference: Some(format!("Encounter/{id}").into()), ..Default::default() }))
+    Some(Box::new(Reference {
+        reference: Some(format!("Encounter/{id}").into()),
+        ..Default::default()
+    }))
 }
 
 fn concept(text: &str, codes: &[(String, String)], display: Option<&str>) -> CodeableConcept {
@@ -109,7 +115,10 @@ fn dosage(sequence: i32, dose: &DraftDose, drug: &DraftDrug) -> Dosage {
     Dosage {
         sequence: Some(sequence.into()),
         text: Some(dose.text.clone().into()),
-        timing: Some(Box::new(Timing { repeat: Some(repeat), ..Default::default() })),
+        timing: Some(Box::new(Timing {
+            repeat: Some(repeat),
+            ..Default::default()
+        })),
         route: drug.route.as_ref().map(|(text, code)| {
             let codes = code.iter().map(|c| (SNOMED.to_owned(), c.clone())).collect::<Vec<_>>();
             Box::new(concept(text, &codes, None))
@@ -137,7 +146,11 @@ pub fn medication_request(
     let fresh = MedicationRequest {
         status: "draft".into(),
         intent: "order".into(),
-        medication: MedicationRequestMedication::CodeableConcept(Box::new(concept(&drug.text, &drug.codes, Some(&drug.text)))),
+        medication: MedicationRequestMedication::CodeableConcept(Box::new(concept(
+            &drug.text,
+            &drug.codes,
+            Some(&drug.text),
+        ))),
         subject: patient(subject),
         encounter: encounter(subject),
         dosage_instruction: doses.iter().zip(1..).map(|(d, n)| dosage(n, d, drug)).collect(),
@@ -167,10 +180,17 @@ pub fn medication_request(
             dosage_instruction: fresh.dosage_instruction,
             ..valid
         },
-        (None, Some(id)) => MedicationRequest { id: Some(id.into()), ..fresh },
+        (None, Some(id)) => MedicationRequest {
+            id: Some(id.into()),
+            ..fresh
+        },
         (_, None) => fresh,
     };
-    let kind = if resource.id.is_some() { ActionType::Update } else { ActionType::Create };
+    let kind = if resource.id.is_some() {
+        ActionType::Update
+    } else {
+        ActionType::Create
+    };
     write_medication_request(resource).map(|value| (kind, without_empty(value)))
 }
 
@@ -194,7 +214,11 @@ pub fn level_request(subject: Subject<'_>, loinc: &str, text: &str) -> Result<Va
 fn without_empty(value: Value) -> Value {
     match value {
         Value::Object(members) => Value::Object(
-            members.into_iter().map(|(k, v)| (k, without_empty(v))).filter(|(_, v)| !is_empty(v)).collect(),
+            members
+                .into_iter()
+                .map(|(k, v)| (k, without_empty(v)))
+                .filter(|(_, v)| !is_empty(v))
+                .collect(),
         ),
         Value::Array(items) => Value::Array(items.into_iter().map(without_empty).filter(|v| !is_empty(v)).collect()),
         other => other,
@@ -216,7 +240,10 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
-    const SUBJECT: Subject<'static> = Subject { patient: "p1", encounter: Some("e1") };
+    const SUBJECT: Subject<'static> = Subject {
+        patient: "p1",
+        encounter: Some("e1"),
+    };
 
     fn drug() -> DraftDrug {
         DraftDrug {
@@ -228,7 +255,12 @@ mod tests {
     }
 
     fn dose() -> DraftDose {
-        DraftDose { amount: 1250.0, interval_hours: Some(12.0), duration_hours: 1.25, text: "1250 mg every 12 h".into() }
+        DraftDose {
+            amount: 1250.0,
+            interval_hours: Some(12.0),
+            duration_hours: 1.25,
+            text: "1250 mg every 12 h".into(),
+        }
     }
 
     #[test]
@@ -236,7 +268,10 @@ mod tests {
         let (kind, value) = medication_request(SUBJECT, &drug(), &[dose()], None).unwrap();
         assert_eq!(kind, ActionType::Create);
         assert_eq!(value["subject"]["reference"], "Patient/p1");
-        assert_eq!(value["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"].to_string(), "1250");
+        assert_eq!(
+            value["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"].to_string(),
+            "1250"
+        );
         assert_eq!(value["dosageInstruction"][0]["timing"]["repeat"]["periodUnit"], "h");
         assert!(read_medication_request(&value.to_string()).is_ok());
     }

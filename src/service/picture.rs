@@ -123,7 +123,10 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
                 .zip(m.fit.best().map(|mode| mode.parameters.as_slice()).unwrap_or_default())
                 .zip(m.individual.typical())
                 .map(|((p, personal), typical)| {
-                    (p.name.clone(), json!({ "personal": rounded(*personal), "typical": rounded(*typical), "unit": p.unit }))
+                    (
+                        p.name.clone(),
+                        json!({ "personal": rounded(*personal), "typical": rounded(*typical), "unit": p.unit }),
+                    )
                 })
                 .collect();
             json!({
@@ -134,14 +137,23 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
         .collect();
     let mut shown = advised.advice.alternatives(3);
     shown.extend(advised.advice.keep);
-    let mut options: Vec<Value> =
-        shown.into_iter().filter_map(|i| Some(option(case, advised, i, advised.advice.options.get(i)?))).collect();
-    options.extend(advised.curves.ahead.iter().filter(|(plan, _)| plan.kind == Kind::Stop).map(|(plan, ahead)| {
-        json!({
-            "id": "stop", "kind": "stop", "label": reader.plan(file, plan, true), "recommended": false,
-            "current": false, "curve": course(ahead),
-        })
-    }));
+    let mut options: Vec<Value> = shown
+        .into_iter()
+        .filter_map(|i| Some(option(case, advised, i, advised.advice.options.get(i)?)))
+        .collect();
+    options.extend(
+        advised
+            .curves
+            .ahead
+            .iter()
+            .filter(|(plan, _)| plan.kind == Kind::Stop)
+            .map(|(plan, ahead)| {
+                json!({
+                    "id": "stop", "kind": "stop", "label": reader.plan(file, plan, true), "recommended": false,
+                    "current": false, "curve": course(ahead),
+                })
+            }),
+    );
     let [low, high] = file.goal.within;
     let mut picture = json!({
         "twin": file.id,

@@ -24,7 +24,11 @@ pub fn service_id(file: &TwinFile, hook: Hook) -> String {
 /// terminology file resolves and a dose that is not found makes a wrong twin.
 #[must_use]
 pub fn queries(file: &TwinFile) -> Vec<Query> {
-    let query = |key: &str, template: String, required: bool| Query { key: key.to_owned(), template, required };
+    let query = |key: &str, template: String, required: bool| Query {
+        key: key.to_owned(),
+        template,
+        required,
+    };
     let mut queries = vec![query(PATIENT, "Patient/{{context.patientId}}".into(), true)];
     for item in &file.needs.measured {
         let codes: Vec<String> = item.codes.iter().map(|c| format!("{}|{}", c.system, c.code)).collect();
@@ -38,13 +42,25 @@ pub fn queries(file: &TwinFile) -> Vec<Query> {
     }
     if file.needs.drug.is_some() {
         let of = |kind: &str, sort: &str| format!("{kind}?patient={{{{context.patientId}}}}&_sort={sort}&_count=250");
-        queries.push(query(ADMINISTRATIONS, of("MedicationAdministration", "-effective-time"), true));
+        queries.push(query(
+            ADMINISTRATIONS,
+            of("MedicationAdministration", "-effective-time"),
+            true,
+        ));
         queries.push(query("orders", of("MedicationRequest", "-authoredon"), true));
         queries.push(query("statements", of("MedicationStatement", "-effective"), false));
     }
     if !file.needs.flags.is_empty() {
-        queries.push(query("conditions", "Condition?patient={{context.patientId}}&_count=250".into(), true));
-        queries.push(query("procedures", "Procedure?patient={{context.patientId}}&_sort=-date&_count=100".into(), false));
+        queries.push(query(
+            "conditions",
+            "Condition?patient={{context.patientId}}&_count=250".into(),
+            true,
+        ));
+        queries.push(query(
+            "procedures",
+            "Procedure?patient={{context.patientId}}&_sort=-date&_count=100".into(),
+            false,
+        ));
     }
     queries
 }
@@ -91,9 +107,19 @@ mod tests {
         let file = TwinFile::parse("twin.toml", include_str!("../../models/vancomycin/twin.toml")).unwrap();
         let services = services(&file);
         let ids: Vec<_> = services.iter().map(|s| s.id.as_str()).collect();
-        assert_eq!(ids, ["vancomycin-patient-view", "vancomycin-order-select", "vancomycin-order-sign"]);
+        assert_eq!(
+            ids,
+            [
+                "vancomycin-patient-view",
+                "vancomycin-order-select",
+                "vancomycin-order-sign"
+            ]
+        );
         for template in services.iter().flat_map(|s| s.prefetch.values()) {
-            assert!(!template.starts_with('/') && template.contains("{{context.patientId}}"), "{template}");
+            assert!(
+                !template.starts_with('/') && template.contains("{{context.patientId}}"),
+                "{template}"
+            );
         }
     }
 }

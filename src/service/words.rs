@@ -122,12 +122,21 @@ impl Reader<'_> {
     /// A plan, short for summaries or long for lists.
     #[must_use]
     pub fn plan(&self, file: &TwinFile, plan: &Plan, long: bool) -> String {
-        let Some(regimen) = &plan.regimen else { return self.say("plan-stop", []) };
-        let words = if long { self.regimen_long(file, regimen) } else { self.regimen_short(file, regimen) };
+        let Some(regimen) = &plan.regimen else {
+            return self.say("plan-stop", []);
+        };
+        let words = if long {
+            self.regimen_long(file, regimen)
+        } else {
+            self.regimen_short(file, regimen)
+        };
         let words = match plan.loading {
             Some(loading) => {
-                let args =
-                    [("loading", self.number(loading)), ("unit", file.treatment.unit.clone()), ("regimen", words)];
+                let args = [
+                    ("loading", self.number(loading)),
+                    ("unit", file.treatment.unit.clone()),
+                    ("regimen", words),
+                ];
                 self.say("regimen-loading", args)
             }
             None => words,
@@ -142,8 +151,11 @@ impl Reader<'_> {
     #[must_use]
     pub fn direction(&self, option: &Evaluated) -> String {
         let high = 1.0 - option.chance_goal - option.chance_low;
-        let (id, chance) =
-            if high >= option.chance_low { ("direction-high", high) } else { ("direction-low", option.chance_low) };
+        let (id, chance) = if high >= option.chance_low {
+            ("direction-high", high)
+        } else {
+            ("direction-low", option.chance_low)
+        };
         self.say(id, [("chance", self.percent(chance))])
     }
 }

@@ -89,21 +89,32 @@ impl Cache<'_> {
         };
         let revision = stored.as_ref().map(|s| s.revision);
         let record = stored.and_then(|s| serde_json::from_slice::<Record>(&s.payload).ok());
-        let fits = record.filter(|r| r.schema == SCHEMA && r.fingerprint == *fingerprint).map(|r| r.fits);
+        let fits = record
+            .filter(|r| r.schema == SCHEMA && r.fingerprint == *fingerprint)
+            .map(|r| r.fits);
         Found { fits, revision }
     }
 
     /// Stores the twin. When another call stored first, the one that knows the newer facts stays.
     pub fn keep(&self, found: &Found, fingerprint: [u8; 32], newest: Option<Timestamp>, fits: BTreeMap<String, Fit>) {
-        let record = Record { schema: SCHEMA, fingerprint, newest, fits };
-        let Ok(payload) = serde_json::to_vec(&record) else { return };
+        let record = Record {
+            schema: SCHEMA,
+            fingerprint,
+            newest,
+            fits,
+        };
+        let Ok(payload) = serde_json::to_vec(&record) else {
+            return;
+        };
         let mut revision = found.revision;
         for _ in 0..TRIES {
             match self.store.put(self.key, revision, &payload) {
                 Ok(_) => return,
                 Err(PutError::Conflict(_)) => {
                     let Ok(current) = self.store.get(self.key) else { return };
-                    let theirs = current.as_ref().and_then(|s| serde_json::from_slice::<Record>(&s.payload).ok());
+                    let theirs = current
+                        .as_ref()
+                        .and_then(|s| serde_json::from_slice::<Record>(&s.payload).ok());
                     if theirs.is_some_and(|t| t.schema == SCHEMA && t.newest > record.newest) {
                         return;
                     }

@@ -18,16 +18,26 @@ impl Interval {
         let mut sorted = sample.to_vec();
         sorted.sort_by(f64::total_cmp);
         let at = |p: f64| -> f64 {
-            let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+            let Some(last) = sorted.len().checked_sub(1) else {
+                return f64::NAN;
+            };
             #[expect(clippy::cast_precision_loss, reason = "samples are far smaller than 2^52")]
             let position = p * last as f64;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and last")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between 0 and last"
+            )]
             let below = position.floor() as usize;
             let low = sorted.get(below).copied().unwrap_or(f64::NAN);
             let high = sorted.get(below + 1).copied().unwrap_or(low);
             low + (high - low) * position.fract()
         };
-        Self { p05: at(0.05), p50: at(0.5), p95: at(0.95) }
+        Self {
+            p05: at(0.05),
+            p50: at(0.5),
+            p95: at(0.95),
+        }
     }
 }
 
@@ -38,6 +48,13 @@ mod tests {
     #[test]
     fn percentiles_of_a_known_sample() {
         let sample: Vec<f64> = (0..=100).rev().map(f64::from).collect();
-        assert_eq!(Interval::of(&sample), Interval { p05: 5.0, p50: 50.0, p95: 95.0 });
+        assert_eq!(
+            Interval::of(&sample),
+            Interval {
+                p05: 5.0,
+                p50: 50.0,
+                p95: 95.0
+            }
+        );
     }
 }

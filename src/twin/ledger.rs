@@ -55,12 +55,27 @@ impl Ledger {
     /// Lays out facts on a time axis that starts with the first dose or level.
     #[must_use]
     pub fn new(file: &TwinFile, facts: &Facts, now: Timestamp) -> Self {
-        let levels = facts.measured.get(&file.goal.output).map(Vec::as_slice).unwrap_or_default();
-        let origin = facts.given.iter().map(|g| g.time).chain(levels.iter().map(|l| l.time)).min().unwrap_or(now).min(now);
+        let levels = facts
+            .measured
+            .get(&file.goal.output)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let origin = facts
+            .given
+            .iter()
+            .map(|g| g.time)
+            .chain(levels.iter().map(|l| l.time))
+            .min()
+            .unwrap_or(now)
+            .min(now);
         let doses: Vec<Dose> = facts
             .given
             .iter()
-            .map(|g| Dose { time: hours(origin, g.time), amount: g.amount, duration: g.duration_hours })
+            .map(|g| Dose {
+                time: hours(origin, g.time),
+                amount: g.amount,
+                duration: g.duration_hours,
+            })
             .collect();
         let wait = file.level.not_before.as_secs_f64() / 3600.0;
         let levels = levels
@@ -74,10 +89,19 @@ impl Ledger {
                 } else {
                     None
                 };
-                Level { measurement: measurement.clone(), hours: at, left_out }
+                Level {
+                    measurement: measurement.clone(),
+                    hours: at,
+                    left_out,
+                }
             })
             .collect();
-        Self { origin, now: hours(origin, now), doses, levels }
+        Self {
+            origin,
+            now: hours(origin, now),
+            doses,
+            levels,
+        }
     }
 
     /// The levels that the fit uses, as observations of `output`.

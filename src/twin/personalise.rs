@@ -93,16 +93,26 @@ pub struct Fits {
 }
 
 /// Typical parameters of each model for these inputs, and why some cannot be used.
-fn individuals(definition: &Definition, inputs: &Inputs, language: Language) -> (Vec<(Arc<Model>, Individual)>, Vec<Phrase>) {
+fn individuals(
+    definition: &Definition,
+    inputs: &Inputs,
+    language: Language,
+) -> (Vec<(Arc<Model>, Individual)>, Vec<Phrase>) {
     let mut usable = Vec::new();
     let mut left_out = Vec::new();
     let title = |name: &str| {
-        definition.file.named.get(name).map_or_else(|| name.to_owned(), |n| n.title.get(language.tag()).to_owned())
+        definition
+            .file
+            .named
+            .get(name)
+            .map_or_else(|| name.to_owned(), |n| n.title.get(language.tag()).to_owned())
     };
     for model in &definition.models {
         match model.individual(inputs) {
             Ok(individual) => usable.push((Arc::clone(model), individual)),
-            Err(InputError::OutsidePopulation { name, value, low, high, .. }) => {
+            Err(InputError::OutsidePopulation {
+                name, value, low, high, ..
+            }) => {
                 let show = |v: f64| significant(v, 3, language);
                 left_out.push(Phrase::message(
                     "member-outside",
@@ -115,8 +125,10 @@ fn individuals(definition: &Definition, inputs: &Inputs, language: Language) -> 
                     ],
                 ));
             }
-            Err(InputError::Missing { name }) => left_out
-                .push(Phrase::message("member-missing", [("model", model.id.clone()), ("item", title(&name))])),
+            Err(InputError::Missing { name }) => left_out.push(Phrase::message(
+                "member-missing",
+                [("model", model.id.clone()), ("item", title(&name))],
+            )),
             Err(_) => left_out.push(Phrase::message("member-failed", [("model", model.id.clone())])),
         }
     }
@@ -137,15 +149,21 @@ pub fn fit_all(
     let (usable, mut left_out) = individuals(definition, inputs, language);
     let mut members = Vec::new();
     for (model, individual) in usable {
-        let Some(output) = output(&model, &definition.file.goal.output) else { continue };
+        let Some(output) = output(&model, &definition.file.goal.output) else {
+            continue;
+        };
         let observations = ledger.observations(output);
         let fit = match known.and_then(|k| k.get(&model.id)) {
             Some(fit) => Some(fit.clone()),
-            None => {
-                engine::fit(model.system(), individual.typical(), &ledger.doses, &observations, &FitOptions::default())
-                    .ok()
-                    .filter(Fit::converged)
-            }
+            None => engine::fit(
+                model.system(),
+                individual.typical(),
+                &ledger.doses,
+                &observations,
+                &FitOptions::default(),
+            )
+            .ok()
+            .filter(Fit::converged),
         };
         match fit {
             Some(fit) => members.push((model, individual, fit)),
@@ -167,14 +185,29 @@ impl Twin {
     /// Counts the votes.
     #[must_use]
     pub fn new(fits: Fits, ledger: Ledger, output: usize, reused: bool) -> Self {
-        let ofv: Vec<f64> = fits.members.iter().map(|(_, _, fit)| fit.best().map_or(f64::INFINITY, |m| m.ofv)).collect();
+        let ofv: Vec<f64> = fits
+            .members
+            .iter()
+            .map(|(_, _, fit)| fit.best().map_or(f64::INFINITY, |m| m.ofv))
+            .collect();
         let members = fits
             .members
             .into_iter()
             .zip(ofv_weights(&ofv))
-            .map(|((model, individual, fit), weight)| Member { model, individual, fit, weight })
+            .map(|((model, individual, fit), weight)| Member {
+                model,
+                individual,
+                fit,
+                weight,
+            })
             .collect();
-        Self { ledger, members, left_out: fits.left_out, reused, output }
+        Self {
+            ledger,
+            members,
+            left_out: fits.left_out,
+            reused,
+            output,
+        }
     }
 
     /// Whether any level says something about this patient.
@@ -186,7 +219,10 @@ impl Twin {
     /// Unit of the levels.
     #[must_use]
     pub fn level_unit(&self) -> &str {
-        self.members.first().and_then(|m| m.model.outputs().get(self.output)).map_or("", |o| o.unit.as_str())
+        self.members
+            .first()
+            .and_then(|m| m.model.outputs().get(self.output))
+            .map_or("", |o| o.unit.as_str())
     }
 
     /// The model with the largest vote.
@@ -204,7 +240,9 @@ impl Twin {
         let of = |member: &Member| member.model.parameters().iter().position(|p| p.name == parameter.name);
         let mut values = Vec::new();
         for (member, rows) in draws {
-            let Some(column) = self.members.get(*member).and_then(of) else { continue };
+            let Some(column) = self.members.get(*member).and_then(of) else {
+                continue;
+            };
             values.extend(rows.rows().filter_map(|row| row.get(column).copied()));
         }
         Some(KeyParameter {
@@ -221,19 +259,27 @@ impl Twin {
     pub fn last_level(&self) -> Option<LastLevel> {
         let used: Vec<_> = self.ledger.levels.iter().filter(|l| l.left_out.is_none()).collect();
         let measured = used.last()?.measurement.value;
-        Some(LastLevel { predicted: self.ipred(used.len().checked_sub(1)?)?, measured })
+        Some(LastLevel {
+            predicted: self.ipred(used.len().checked_sub(1)?)?,
+            measured,
+        })
     }
 
     /// Individual prediction of the `index`-th used level, averaged over models.
     fn ipred(&self, index: usize) -> Option<f64> {
-        self.members.iter().map(|m| Some(m.weight * m.fit.best()?.ipred.get(index)?)).sum()
+        self.members
+            .iter()
+            .map(|m| Some(m.weight * m.fit.best()?.ipred.get(index)?))
+            .sum()
     }
 
     /// The two likeliest modes of the leading model, when the second is not negligible.
     #[must_use]
     pub fn two_explanations(&self) -> Option<TwoExplanations> {
         let leader = self.leader()?;
-        let [first, second, ..] = leader.fit.modes.as_slice() else { return None };
+        let [first, second, ..] = leader.fit.modes.as_slice() else {
+            return None;
+        };
         if second.weight < 0.05 {
             return None;
         }
@@ -258,21 +304,37 @@ impl Twin {
     pub fn misfit(&self, limit: f64) -> Option<LastLevel> {
         let used: Vec<_> = self.ledger.levels.iter().filter(|l| l.left_out.is_none()).collect();
         let residual = |m: &Member, i: usize| {
-            m.fit.best().and_then(|mode| mode.weighted_residuals.get(i).copied().flatten()).map_or(0.0, f64::abs)
+            m.fit
+                .best()
+                .and_then(|mode| mode.weighted_residuals.get(i).copied().flatten())
+                .map_or(0.0, f64::abs)
         };
         (0..used.len())
             .find(|i| self.members.iter().all(|m| residual(m, *i) > limit))
-            .and_then(|i| Some(LastLevel { predicted: self.ipred(i)?, measured: used.get(i)?.measurement.value }))
+            .and_then(|i| {
+                Some(LastLevel {
+                    predicted: self.ipred(i)?,
+                    measured: used.get(i)?.measurement.value,
+                })
+            })
     }
 
     /// `n` equally probable parameter sets, shared out among the models by their votes. With each, the place of its model.
     #[must_use]
     pub fn draws(&self, n: usize, seed: u64) -> Vec<(usize, Draws)> {
         let mut draws = Vec::new();
-        for (index, count) in shares(&self.members.iter().map(|m| m.weight).collect::<Vec<_>>(), n).into_iter().enumerate() {
-            let Some(member) = self.members.get(index).filter(|_| count > 0) else { continue };
+        for (index, count) in shares(&self.members.iter().map(|m| m.weight).collect::<Vec<_>>(), n)
+            .into_iter()
+            .enumerate()
+        {
+            let Some(member) = self.members.get(index).filter(|_| count > 0) else {
+                continue;
+            };
             let offset = u64::try_from(index).unwrap_or(0);
-            match member.fit.draws(member.model.system(), count, seed.wrapping_add(offset)) {
+            match member
+                .fit
+                .draws(member.model.system(), count, seed.wrapping_add(offset))
+            {
                 Ok(rows) => draws.push((index, rows)),
                 Err(error) => tracing::warn!(model = member.model.id, %error, "no draws from this model"),
             }
@@ -283,7 +345,10 @@ impl Twin {
 
 /// Shares `n` out by weight, largest remainders first; nothing to negligible weights.
 fn shares(weights: &[f64], n: usize) -> Vec<usize> {
-    let kept: Vec<f64> = weights.iter().map(|w| if *w < SMALLEST_VOTE { 0.0 } else { *w }).collect();
+    let kept: Vec<f64> = weights
+        .iter()
+        .map(|w| if *w < SMALLEST_VOTE { 0.0 } else { *w })
+        .collect();
     let sum: f64 = kept.iter().sum();
     if sum <= 0.0 {
         return vec![0; weights.len()];
@@ -309,7 +374,10 @@ fn shares(weights: &[f64], n: usize) -> Vec<usize> {
 /// Seed of a patient's draws: from what was found in the record, so that the same facts give the same draws.
 #[must_use]
 pub fn seed(fingerprint: &[u8; 32]) -> u64 {
-    fingerprint.iter().take(8).fold(0, |seed, byte| (seed << 8) | u64::from(*byte))
+    fingerprint
+        .iter()
+        .take(8)
+        .fold(0, |seed, byte| (seed << 8) | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! Treatments that can be compared: the plan as it is, its alternatives, and no further doses.
 
-use crate::{
-    model::twin_file::Treatment,
-    patient::facts::Regimen,
-};
+use crate::{model::twin_file::Treatment, patient::facts::Regimen};
 
 /// What a plan is to the clinician.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +46,11 @@ pub fn grid(treatment: &Treatment) -> Vec<Regimen> {
         for &amount in &treatment.dose {
             let duration_hours = infusion_hours(treatment, amount);
             if amount * 24.0 / interval_hours <= treatment.daily_max && duration_hours < interval_hours {
-                regimens.push(Regimen { amount, interval_hours, duration_hours });
+                regimens.push(Regimen {
+                    amount,
+                    interval_hours,
+                    duration_hours,
+                });
             }
         }
     }
@@ -59,7 +60,9 @@ pub fn grid(treatment: &Treatment) -> Vec<Regimen> {
 /// Loading doses for a body weight: rounded, capped, each once.
 #[must_use]
 pub fn loading_doses(treatment: &Treatment, weight_kg: f64) -> Vec<f64> {
-    let Some(loading) = &treatment.loading else { return Vec::new() };
+    let Some(loading) = &treatment.loading else {
+        return Vec::new();
+    };
     let mut doses: Vec<f64> = loading
         .per_kg
         .iter()
@@ -83,15 +86,31 @@ mod tests {
     use crate::model::twin_file::TwinFile;
 
     fn treatment() -> Treatment {
-        TwinFile::parse("twin.toml", include_str!("../../models/vancomycin/twin.toml")).unwrap().treatment
+        TwinFile::parse("twin.toml", include_str!("../../models/vancomycin/twin.toml"))
+            .unwrap()
+            .treatment
     }
 
     #[test]
     fn the_grid_keeps_the_daily_maximum() {
         let grid = grid(&treatment());
         assert!(grid.iter().all(|r| r.amount * 24.0 / r.interval_hours <= 4500.0));
-        assert!(grid.iter().any(|r| same(r, &Regimen { amount: 1500.0, interval_hours: 8.0, duration_hours: 1.5 })));
-        assert!(!grid.iter().any(|r| same(r, &Regimen { amount: 1750.0, interval_hours: 8.0, duration_hours: 1.75 })));
+        assert!(grid.iter().any(|r| same(
+            r,
+            &Regimen {
+                amount: 1500.0,
+                interval_hours: 8.0,
+                duration_hours: 1.5
+            }
+        )));
+        assert!(!grid.iter().any(|r| same(
+            r,
+            &Regimen {
+                amount: 1750.0,
+                interval_hours: 8.0,
+                duration_hours: 1.75
+            }
+        )));
     }
 
     #[test]

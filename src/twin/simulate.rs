@@ -84,9 +84,22 @@ impl<'a> Simulator<'a> {
     fn regimen(&self, plan: &Plan) -> Regimen {
         let now = self.twin.ledger.now;
         let Some(regimen) = plan.regimen else {
-            return Regimen { loading: None, amount: 0.0, interval: 24.0, duration: 0.0, start: now };
+            return Regimen {
+                loading: None,
+                amount: 0.0,
+                interval: 24.0,
+                duration: 0.0,
+                start: now,
+            };
         };
-        let due = self.twin.ledger.doses.iter().map(|d| d.time).reduce(f64::max).map(|last| last + regimen.interval_hours);
+        let due = self
+            .twin
+            .ledger
+            .doses
+            .iter()
+            .map(|d| d.time)
+            .reduce(f64::max)
+            .map(|last| last + regimen.interval_hours);
         let loading = plan.loading.map(|amount| Loading {
             amount,
             duration: infusion_hours(&self.file.treatment, amount),
@@ -112,8 +125,16 @@ impl<'a> Simulator<'a> {
         let window = first.then_some((ledger.now, ledger.now + 24.0));
         let mut parts: Vec<Vec<Measures>> = Vec::new();
         for (member, draws) in &self.draws {
-            let Some(member) = self.twin.members.get(*member) else { continue };
-            let prepared = Prepared::new(member.model.system(), draws, &ledger.doses, ledger.now, self.twin.output)?;
+            let Some(member) = self.twin.members.get(*member) else {
+                continue;
+            };
+            let prepared = Prepared::new(
+                member.model.system(),
+                draws,
+                &ledger.doses,
+                ledger.now,
+                self.twin.output,
+            )?;
             parts.push(prepared.measures(&regimens, 24.0, window)?);
         }
         let pick = |measures: &Measures, which: Measure| -> Vec<f64> {
@@ -128,10 +149,17 @@ impl<'a> Simulator<'a> {
             .enumerate()
             .map(|(i, plan)| {
                 let all = |which: Measure| -> Vec<f64> {
-                    parts.iter().filter_map(|part| part.get(i)).flat_map(|m| pick(m, which)).collect()
+                    parts
+                        .iter()
+                        .filter_map(|part| part.get(i))
+                        .flat_map(|m| pick(m, which))
+                        .collect()
                 };
-                let first_day =
-                    parts.iter().filter_map(|part| part.get(i)).flat_map(|m| m.auc_window.clone()).collect();
+                let first_day = parts
+                    .iter()
+                    .filter_map(|part| part.get(i))
+                    .flat_map(|m| m.auc_window.clone())
+                    .collect();
                 Simulated {
                     plan: plan.clone(),
                     goal: all(self.file.goal.measure),
@@ -158,16 +186,33 @@ impl<'a> Simulator<'a> {
         let shift = |times: &[f64]| times.iter().map(|t| t - ledger.now).collect::<Vec<_>>();
         let ahead = plans
             .iter()
-            .map(|plan| (plan.clone(), Course { hours: shift(&ahead), band: bands.next().unwrap_or_default() }))
+            .map(|plan| {
+                (
+                    plan.clone(),
+                    Course {
+                        hours: shift(&ahead),
+                        band: bands.next().unwrap_or_default(),
+                    },
+                )
+            })
             .collect();
         let past = if ledger.now > 0.0 {
             let step = (ledger.now / f64::from(BEHIND)).max(0.5);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most BEHIND")]
             let count = (ledger.now / step).floor() as u32;
             let times: Vec<f64> = (0..=count).map(|i| f64::from(i) * step).chain([ledger.now]).collect();
-            let nothing = Regimen { loading: None, amount: 0.0, interval: 24.0, duration: 0.0, start: 0.0 };
+            let nothing = Regimen {
+                loading: None,
+                amount: 0.0,
+                interval: 24.0,
+                duration: 0.0,
+                start: 0.0,
+            };
             let band = self.bands(&thinned, 0.0, &[nothing], &times)?.pop().unwrap_or_default();
-            Course { hours: shift(&times), band }
+            Course {
+                hours: shift(&times),
+                band,
+            }
         } else {
             Course::default()
         };
@@ -198,16 +243,29 @@ impl<'a> Simulator<'a> {
         let total: usize = draws.iter().map(|(_, d)| d.len()).sum();
         let mut columns = vec![vec![Vec::with_capacity(total + LANES); times.len()]; regimens.len()];
         for (member, rows) in draws {
-            let Some(member) = self.twin.members.get(*member) else { continue };
-            let prepared = Prepared::new(member.model.system(), rows, &self.twin.ledger.doses, from, self.twin.output)?;
+            let Some(member) = self.twin.members.get(*member) else {
+                continue;
+            };
+            let prepared = Prepared::new(
+                member.model.system(),
+                rows,
+                &self.twin.ledger.doses,
+                from,
+                self.twin.output,
+            )?;
             prepared.courses(regimens, times, |regimen, first, values| {
                 let left = rows.len().saturating_sub(first).min(LANES);
-                let Some(columns) = columns.get_mut(regimen) else { return };
+                let Some(columns) = columns.get_mut(regimen) else {
+                    return;
+                };
                 for (column, row) in columns.iter_mut().zip(values) {
                     column.extend(row.iter().take(left));
                 }
             })?;
         }
-        Ok(columns.into_par_iter().map(|c| c.iter().map(|values| Interval::of(values)).collect()).collect())
+        Ok(columns
+            .into_par_iter()
+            .map(|c| c.iter().map(|values| Interval::of(values)).collect())
+            .collect())
     }
 }

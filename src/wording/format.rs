@@ -15,7 +15,11 @@ impl Language {
     /// From a language tag; English unless it is French.
     #[must_use]
     pub fn from_tag(tag: &str) -> Self {
-        if tag.to_ascii_lowercase().starts_with("fr") { Self::French } else { Self::English }
+        if tag.to_ascii_lowercase().starts_with("fr") {
+            Self::French
+        } else {
+            Self::English
+        }
     }
 
     /// `en` or `fr`.
@@ -46,7 +50,10 @@ pub fn number(value: f64, language: Language) -> String {
 /// Power of ten of the leading digit of a finite number that is not zero.
 #[must_use]
 pub fn magnitude(value: f64) -> i32 {
-    #[expect(clippy::cast_possible_truncation, reason = "the logarithm of a finite number is small")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the logarithm of a finite number is small"
+    )]
     let magnitude = value.abs().log10().floor() as i32;
     magnitude
 }
@@ -97,11 +104,23 @@ const MONTHS: [(&str, &str); 12] = [
 #[must_use]
 pub fn date_time(time: Timestamp, now: Timestamp, zone: &TimeZone, language: Language) -> String {
     let local = time.to_zoned_datetime(zone.clone());
-    let month = usize::try_from(local.month()).ok().and_then(|m| MONTHS.get(m.checked_sub(1)?)).copied();
+    let month = usize::try_from(local.month())
+        .ok()
+        .and_then(|m| MONTHS.get(m.checked_sub(1)?))
+        .copied();
     let (english, french) = month.unwrap_or(("?", "?"));
     let month = if language == Language::French { french } else { english };
-    let year = if local.year() == now.to_zoned_datetime(zone.clone()).year() { String::new() } else { format!(" {}", local.year()) };
-    format!("{} {month}{year} {:02}:{:02}", local.day(), local.hour(), local.minute())
+    let year = if local.year() == now.to_zoned_datetime(zone.clone()).year() {
+        String::new()
+    } else {
+        format!(" {}", local.year())
+    };
+    format!(
+        "{} {month}{year} {:02}:{:02}",
+        local.day(),
+        local.hour(),
+        local.minute()
+    )
 }
 
 #[cfg(test)]
@@ -135,6 +154,9 @@ mod tests {
         let time: Timestamp = "2026-06-01T10:30:00Z".parse().unwrap();
         assert_eq!(date_time(time, now, &TimeZone::UTC, Language::English), "1 Jun 10:30");
         let old: Timestamp = "2025-02-01T10:30:00Z".parse().unwrap();
-        assert_eq!(date_time(old, now, &TimeZone::UTC, Language::French), "1 févr. 2025 10:30");
+        assert_eq!(
+            date_time(old, now, &TimeZone::UTC, Language::French),
+            "1 févr. 2025 10:30"
+        );
     }
 }

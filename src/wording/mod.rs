@@ -29,7 +29,10 @@ impl Phrase {
     /// A message.
     #[must_use]
     pub fn message<const N: usize>(id: &'static str, args: [(&'static str, String); N]) -> Self {
-        Self::Message { id, args: args.into_iter().collect() }
+        Self::Message {
+            id,
+            args: args.into_iter().collect(),
+        }
     }
 }
 
@@ -42,7 +45,9 @@ pub struct Wording {
 
 impl std::fmt::Debug for Wording {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wording").field("language", &self.language).finish_non_exhaustive()
+        f.debug_struct("Wording")
+            .field("language", &self.language)
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,8 +59,12 @@ impl Wording {
     #[must_use]
     pub fn of(language: Language) -> &'static Self {
         static WORDINGS: OnceLock<[Wording; 2]> = OnceLock::new();
-        let [english, french] = WORDINGS
-            .get_or_init(|| [Self::load(Language::English, &ENGLISH), Self::load(Language::French, &FRENCH)]);
+        let [english, french] = WORDINGS.get_or_init(|| {
+            [
+                Self::load(Language::English, &ENGLISH),
+                Self::load(Language::French, &FRENCH),
+            ]
+        });
         match language {
             Language::English => english,
             Language::French => french,
@@ -94,16 +103,20 @@ impl Wording {
             return id.to_owned();
         };
         let mut errors = Vec::new();
-        self.spaced(self.bundle.format_pattern(pattern, Some(&fluent), &mut errors).into_owned())
+        self.spaced(
+            self.bundle
+                .format_pattern(pattern, Some(&fluent), &mut errors)
+                .into_owned(),
+        )
     }
 
     /// French puts a narrow space that does not break before high punctuation.
     fn spaced(&self, text: String) -> String {
         match self.language {
             Language::English => text,
-            Language::French => {
-                [":", ";", "!", "?", "%"].iter().fold(text, |t, mark| t.replace(&format!(" {mark}"), &format!("\u{202f}{mark}")))
-            }
+            Language::French => [":", ";", "!", "?", "%"].iter().fold(text, |t, mark| {
+                t.replace(&format!(" {mark}"), &format!("\u{202f}{mark}"))
+            }),
         }
     }
 
@@ -116,7 +129,9 @@ impl Wording {
         let mut fluent = FluentArgs::new();
         fluent.set("n", FluentValue::from(n));
         let mut errors = Vec::new();
-        self.bundle.format_pattern(pattern, Some(&fluent), &mut errors).into_owned()
+        self.bundle
+            .format_pattern(pattern, Some(&fluent), &mut errors)
+            .into_owned()
     }
 
     /// The phrase in this language.
@@ -160,7 +175,10 @@ mod tests {
     #[test]
     fn counts_are_inflected() {
         assert_eq!(Wording::of(Language::English).count("n-levels", 1), "1 level");
-        assert_eq!(Wording::of(Language::French).count("n-doses", 2), "2 doses administrées");
+        assert_eq!(
+            Wording::of(Language::French).count("n-doses", 2),
+            "2 doses administrées"
+        );
         let french = Wording::of(Language::French).say("about-goal", [("source", "x".to_owned())]);
         assert_eq!(french, "Cible\u{202f}: x.");
     }

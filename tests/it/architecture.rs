@@ -12,7 +12,12 @@ fn allowed() -> BTreeMap<String, BTreeSet<String>> {
     block
         .lines()
         .filter_map(|line| line.split_once("->"))
-        .map(|(from, to)| (from.trim().to_owned(), to.split_whitespace().map(str::to_owned).collect()))
+        .map(|(from, to)| {
+            (
+                from.trim().to_owned(),
+                to.split_whitespace().map(str::to_owned).collect(),
+            )
+        })
         .collect()
 }
 
@@ -30,9 +35,17 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 /// The modules that a text imports by `crate::x` or `use crate::{x::…, y}`; tests inside a file may import anything.
 fn imports(text: &str) -> BTreeSet<String> {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    let code: String = text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code: String = text
+        .lines()
+        .filter(|l| !l.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
     let mut found = BTreeSet::new();
-    let word = |rest: &str| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
+    let word = |rest: &str| {
+        rest.chars()
+            .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+            .collect::<String>()
+    };
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
         if let Some(list) = rest.strip_prefix('{') {
@@ -74,10 +87,16 @@ fn the_picture_is_true() {
         }
         // Files of tests only may import anything.
         let name = path.file_stem().unwrap().to_str().unwrap();
-        if name.contains("test") || name == "contract" || name == "stub" || path.components().any(|c| c.as_os_str() == "tests") {
+        if name.contains("test")
+            || name == "contract"
+            || name == "stub"
+            || path.components().any(|c| c.as_os_str() == "tests")
+        {
             continue;
         }
-        let may = allowed.get(&module).unwrap_or_else(|| panic!("{module} is not in the picture"));
+        let may = allowed
+            .get(&module)
+            .unwrap_or_else(|| panic!("{module} is not in the picture"));
         seen.insert(module.clone());
         for import in imports(&fs::read_to_string(&path).unwrap()) {
             if modules.contains(&import) && import != module && !may.contains(&import) {
@@ -85,7 +104,11 @@ fn the_picture_is_true() {
             }
         }
     }
-    assert!(wrong.is_empty(), "arrows that docs/architecture.md does not allow:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "arrows that docs/architecture.md does not allow:\n{}",
+        wrong.join("\n")
+    );
     assert_eq!(seen, modules, "modules of the picture that do not exist");
 }
 

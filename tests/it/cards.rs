@@ -19,11 +19,19 @@ use crate::support::{ANCHOR, Server, draft, entries, patient, sample, stable};
 
 fn on(server: &Server, hook: &str, name: &str) -> Option<Value> {
     let order = draft(name);
-    server.card(hook, &server.request(hook, &sample(name), (hook != "patient-view").then_some(&order)))
+    server.card(
+        hook,
+        &server.request(hook, &sample(name), (hook != "patient-view").then_some(&order)),
+    )
 }
 
 fn options(card: &Value) -> Vec<&Value> {
-    card["extension"]["jumeau"]["options"].as_array().unwrap().iter().filter(|o| o["kind"] != "stop").collect()
+    card["extension"]["jumeau"]["options"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|o| o["kind"] != "stop")
+        .collect()
 }
 
 fn recommended(card: &Value) -> Option<&Value> {
@@ -39,15 +47,34 @@ fn coherent(card: &Value) {
     let clearance = |o: &Value| o["daily_dose"].as_f64().unwrap() / o["measures"]["auc24"]["median"].as_f64().unwrap();
     let first = clearance(options[0]);
     for o in &options {
-        assert!((clearance(o) / first - 1.0).abs() < 0.005, "AUC24 x clearance = daily dose in each option: {o}");
-        let (hit, below, harm) = (o["on_target"].as_f64().unwrap(), o["below"].as_f64().unwrap(), o["harm"].as_f64().unwrap());
+        assert!(
+            (clearance(o) / first - 1.0).abs() < 0.005,
+            "AUC24 x clearance = daily dose in each option: {o}"
+        );
+        let (hit, below, harm) = (
+            o["on_target"].as_f64().unwrap(),
+            o["below"].as_f64().unwrap(),
+            o["harm"].as_f64().unwrap(),
+        );
         assert!((hit + below + harm - 1.0).abs() < 0.002, "chances add to one: {o}");
         assert!(o["measures"]["trough"]["median"].as_f64() < o["measures"]["peak"]["median"].as_f64());
     }
-    let advised: Vec<&Value> = card["suggestions"].as_array().unwrap().iter().filter(|s| s["isRecommended"] == true).collect();
+    let advised: Vec<&Value> = card["suggestions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|s| s["isRecommended"] == true)
+        .collect();
     assert!(advised.len() <= 1);
     assert_eq!(card["selectionBehavior"], "at-most-one");
-    for block in ["**Based on**", "**Prediction**", "**Options**", "**Limits**", "**Ignored or missing**", "**About**"] {
+    for block in [
+        "**Based on**",
+        "**Prediction**",
+        "**Options**",
+        "**Limits**",
+        "**Ignored or missing**",
+        "**About**",
+    ] {
         assert!(card["detail"].as_str().unwrap().contains(block), "{block}");
     }
 }
@@ -68,7 +95,10 @@ fn a_high_exposure_is_lowered() {
     let action = &card["suggestions"][0]["actions"][0];
     assert_eq!(action["type"], "update");
     assert_eq!(action["resource"]["id"], draft("moreau")["id"]);
-    assert_eq!(action["resource"]["subject"]["reference"], draft("moreau")["subject"]["reference"]);
+    assert_eq!(
+        action["resource"]["subject"]["reference"],
+        draft("moreau")["subject"]["reference"]
+    );
 }
 
 /// A young patient who clears fast: more drug, within 4500 mg a day.
@@ -104,7 +134,10 @@ fn a_first_dose_is_a_population_estimate_with_a_loading_dose() {
     assert!(card["detail"].as_str().unwrap().contains("Population estimate"));
     let first = &card["suggestions"][0]["actions"][0]["resource"]["dosageInstruction"];
     assert_eq!(first.as_array().unwrap().len(), 2, "loading dose, then maintenance");
-    let loading: f64 = first[0]["doseAndRate"][0]["doseQuantity"]["value"].to_string().parse().unwrap();
+    let loading: f64 = first[0]["doseAndRate"][0]["doseQuantity"]["value"]
+        .to_string()
+        .parse()
+        .unwrap();
     assert!((20.0 * 95.0 - 125.0..=3000.0).contains(&loading), "{loading}");
 }
 
@@ -121,9 +154,16 @@ fn what_the_models_do_not_cover_is_refused() {
             let card = on(&server, hook, name).unwrap_or_else(|| panic!("{name} {hook}: a card"));
             let text = format!("{} {}", card["summary"], card["detail"]);
             assert!(text.contains(reason), "{name} {hook}: {text}");
-            let orders = card.get("suggestions").and_then(Value::as_array).cloned().unwrap_or_default();
+            let orders = card
+                .get("suggestions")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
             for suggestion in orders {
-                assert_ne!(suggestion["actions"][0]["resource"]["resourceType"], "MedicationRequest", "{name}");
+                assert_ne!(
+                    suggestion["actions"][0]["resource"]["resourceType"], "MedicationRequest",
+                    "{name}"
+                );
             }
         }
     }
@@ -137,7 +177,10 @@ fn an_untidy_record_is_read_and_said() {
     if let Some(card) = card {
         coherent(&card);
         let detail = card["detail"].as_str().unwrap();
-        assert!(detail.contains("entered in error") && detail.contains("recorded"), "{detail}");
+        assert!(
+            detail.contains("entered in error") && detail.contains("recorded"),
+            "{detail}"
+        );
     }
 }
 
@@ -149,7 +192,9 @@ fn the_same_record_in_another_order_gives_the_same_card() {
     let card = server.card("patient-view", &request).unwrap();
     let mut turned = record.clone();
     turned["entry"].as_array_mut().unwrap().reverse();
-    let again = server.card("patient-view", &server.request("patient-view", &turned, None)).unwrap();
+    let again = server
+        .card("patient-view", &server.request("patient-view", &turned, None))
+        .unwrap();
     assert_eq!(stable(&card), stable(&again));
     // Another server has another store and fits anew: still the same.
     let other = Server::start();
@@ -161,10 +206,15 @@ fn the_same_record_in_another_order_gives_the_same_card() {
 fn a_retracted_level_leaves_no_trace() {
     let server = Server::start();
     let record = sample("moreau");
-    let before = server.card("patient-view", &server.request("patient-view", &record, None)).unwrap();
+    let before = server
+        .card("patient-view", &server.request("patient-view", &record, None))
+        .unwrap();
     let request = server.request("patient-view", &retract_a_level(&record), None);
     let card = server.card("patient-view", &request).unwrap();
-    assert_eq!(stable(&card), stable(&Server::start().card("patient-view", &request).unwrap()));
+    assert_eq!(
+        stable(&card),
+        stable(&Server::start().card("patient-view", &request).unwrap())
+    );
     assert_ne!(stable(&card), stable(&before));
 }
 
@@ -190,7 +240,11 @@ fn a_twin_is_reused_until_a_fact_changes() {
     let reused = |record: &Value| {
         let raw = RawValue::from_string(record.to_string()).unwrap();
         let id = patient(record)["id"].as_str().unwrap();
-        let context = ReadContext { patient_id: id, now, zone: TimeZone::UTC };
+        let context = ReadContext {
+            patient_id: id,
+            now,
+            zone: TimeZone::UTC,
+        };
         let facts = read(&[&raw], &definition.file.needs, &Terminology::default(), &context).unwrap();
         let outcome = consider(&Question {
             definition: &definition,
@@ -202,15 +256,23 @@ fn a_twin_is_reused_until_a_fact_changes() {
             zone: &TimeZone::UTC,
             language: "en",
             draws: 1000,
-            cache: Cache { store: &store, key: &key },
+            cache: Cache {
+                store: &store,
+                key: &key,
+            },
         });
-        let Outcome::Advised(advised) = outcome else { panic!("advice") };
+        let Outcome::Advised(advised) = outcome else {
+            panic!("advice")
+        };
         advised.twin.reused
     };
     let record = sample("moreau");
     let retracted = retract_a_level(&record);
     assert_eq!([reused(&record), reused(&record)], [false, true]);
-    assert_eq!([reused(&retracted), reused(&retracted), reused(&record)], [false, true, false]);
+    assert_eq!(
+        [reused(&retracted), reused(&retracted), reused(&record)],
+        [false, true, false]
+    );
 }
 
 #[test]
@@ -232,7 +294,9 @@ fn units_do_not_matter_once_converted() {
             "system": "http://unitsofmeasure.org", "code": "umol/L" });
     }
     let best = |r: &Value| {
-        let card = server.card("patient-view", &server.request("patient-view", r, None)).unwrap();
+        let card = server
+            .card("patient-view", &server.request("patient-view", r, None))
+            .unwrap();
         recommended(&card).unwrap()["label"].clone()
     };
     assert_eq!(best(&record), best(&molar));
@@ -241,7 +305,15 @@ fn units_do_not_matter_once_converted() {
 #[test]
 fn cards_look_like_this() {
     let server = Server::start();
-    for name in ["moreau", "okafor", "belanger", "whitfield", "nguyen", "garnier", "castellano"] {
+    for name in [
+        "moreau",
+        "okafor",
+        "belanger",
+        "whitfield",
+        "nguyen",
+        "garnier",
+        "castellano",
+    ] {
         for language in ["en", "fr"] {
             let order = draft(name);
             let request = server.request("order-sign", &sample(name), Some(&order));
@@ -249,8 +321,12 @@ fn cards_look_like_this() {
             let mut shown = String::new();
             for card in body["cards"].as_array().unwrap() {
                 assert!(card["summary"].as_str().unwrap().chars().count() < 140);
-                shown.push_str(&format!("[{}] {}\n\n{}\n", card["indicator"].as_str().unwrap(),
-                    card["summary"].as_str().unwrap(), card["detail"].as_str().unwrap()));
+                shown.push_str(&format!(
+                    "[{}] {}\n\n{}\n",
+                    card["indicator"].as_str().unwrap(),
+                    card["summary"].as_str().unwrap(),
+                    card["detail"].as_str().unwrap()
+                ));
                 for s in card.get("suggestions").and_then(Value::as_array).into_iter().flatten() {
                     shown.push_str(&format!("\n[{}]", s["label"].as_str().unwrap()));
                 }

@@ -12,13 +12,20 @@ use crate::support::{Server, entries, patient, read};
 
 /// The records as committed, in order of their file names.
 fn records() -> Vec<(String, Value)> {
-    let mut files: Vec<_> =
-        std::fs::read_dir("tests/fixtures/fhir").unwrap().map(|f| f.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir("tests/fixtures/fhir")
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
     files.sort();
     files
         .iter()
         .filter(|f| f.extension().is_some_and(|e| e == "json"))
-        .map(|f| (f.file_stem().unwrap().to_str().unwrap().replace(".bundle", ""), stored(read(f.to_str().unwrap()))))
+        .map(|f| {
+            (
+                f.file_stem().unwrap().to_str().unwrap().replace(".bundle", ""),
+                stored(read(f.to_str().unwrap())),
+            )
+        })
         .collect()
 }
 
@@ -28,12 +35,19 @@ fn stored(bundle: Value) -> Value {
     for entry in bundle["entry"].as_array().unwrap() {
         if let Some(id) = entry["fullUrl"].as_str().and_then(|url| url.strip_prefix("urn:uuid:")) {
             let kind = entry["resource"]["resourceType"].as_str().unwrap();
-            text = text.replace(&format!("\"reference\":\"urn:uuid:{id}\""), &format!("\"reference\":\"{kind}/{id}\""));
+            text = text.replace(
+                &format!("\"reference\":\"urn:uuid:{id}\""),
+                &format!("\"reference\":\"{kind}/{id}\""),
+            );
         }
     }
     let mut bundle: Value = serde_json::from_str(&text).unwrap();
     for entry in bundle["entry"].as_array_mut().unwrap() {
-        if let Some(id) = entry["fullUrl"].as_str().and_then(|url| url.strip_prefix("urn:uuid:")).map(str::to_owned) {
+        if let Some(id) = entry["fullUrl"]
+            .as_str()
+            .and_then(|url| url.strip_prefix("urn:uuid:"))
+            .map(str::to_owned)
+        {
             entry["resource"]["id"] = id.into();
         }
     }
@@ -68,26 +82,41 @@ fn draft(record: &Value) -> Value {
 }
 
 fn ask(record: &Value) -> (u16, Value) {
-    let as_of = last_level(record)
-        .map_or(AsOf::Record, |t| AsOf::At(t + jiff::SignedDuration::from_hours(4)));
+    let as_of = last_level(record).map_or(AsOf::Record, |t| AsOf::At(t + jiff::SignedDuration::from_hours(4)));
     let server = Server::with(|s| s.clock.as_of = as_of);
-    server.call("order-sign", &server.request("order-sign", record, Some(&draft(record))))
+    server.call(
+        "order-sign",
+        &server.request("order-sign", record, Some(&draft(record))),
+    )
 }
 
 #[test]
 fn every_record_gets_an_answer() {
     let mut table = String::from("record | levels | doses given | answer\n");
     for (name, record) in records() {
-        let of = |kind: &str| entries(&record).into_iter().filter(|r| r["resourceType"] == kind).count();
+        let of = |kind: &str| {
+            entries(&record)
+                .into_iter()
+                .filter(|r| r["resourceType"] == kind)
+                .count()
+        };
         let levels = entries(&record).into_iter().filter(|r| is_vancomycin_level(r)).count();
         let (status, body) = ask(&record);
         let answer = match (status, body["cards"].as_array().and_then(|c| c.first())) {
             (200, None) => "silence: on target, or the record says that the patient has died".to_owned(),
             (200, Some(card)) => card["summary"].as_str().unwrap().to_owned(),
-            (status, _) => format!("{status} {}", body["issue"][0]["diagnostics"].as_str().unwrap_or_default()),
+            (status, _) => format!(
+                "{status} {}",
+                body["issue"][0]["diagnostics"].as_str().unwrap_or_default()
+            ),
         };
         assert!(status == 200 || status == 412, "{name}: {status} {body}");
-        writeln!(table, "{name} | {levels} | {} | {answer}", of("MedicationAdministration")).unwrap();
+        writeln!(
+            table,
+            "{name} | {levels} | {} | {answer}",
+            of("MedicationAdministration")
+        )
+        .unwrap();
     }
     insta::assert_snapshot!(table);
 }
@@ -101,8 +130,18 @@ fn the_two_charted_patients_get_a_personal_twin() {
         assert_eq!(status, 200, "{body}");
         if let Some(card) = body["cards"].as_array().unwrap().first() {
             let twin = &card["extension"]["jumeau"];
-            assert!(twin["points"].as_array().unwrap().iter().any(|p| p["used"] == true), "{name}: {}", card["summary"]);
-            assert!(card["detail"].as_str().unwrap().contains("typical for these covariates"), "{name}");
+            assert!(
+                twin["points"].as_array().unwrap().iter().any(|p| p["used"] == true),
+                "{name}: {}",
+                card["summary"]
+            );
+            assert!(
+                card["detail"]
+                    .as_str()
+                    .unwrap()
+                    .contains("typical for these covariates"),
+                "{name}"
+            );
         }
     }
 }

@@ -14,7 +14,11 @@ fn services_come_from_the_folder_of_twins() {
         fs::create_dir(&to).unwrap();
         for file in fs::read_dir("models/vancomycin").unwrap().map(Result::unwrap) {
             let text = fs::read_to_string(file.path()).unwrap();
-            fs::write(to.join(file.file_name()), text.replace("id      = \"vancomycin\"", &format!("id      = \"{id}\""))).unwrap();
+            fs::write(
+                to.join(file.file_name()),
+                text.replace("id      = \"vancomycin\"", &format!("id      = \"{id}\"")),
+            )
+            .unwrap();
         }
     };
     copy("vancomycin");
@@ -23,12 +27,21 @@ fn services_come_from_the_folder_of_twins() {
     fs::write(folder.path().join("broken/twin.toml"), "[twin]\n").unwrap();
     let server = Server::with(|s| s.models.folder = Some(folder.path().to_owned()));
     let (_, body) = server.get("/cds-services");
-    let ids: Vec<&str> = body["services"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = body["services"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["id"].as_str().unwrap())
+        .collect();
     assert_eq!(
         ids,
         [
-            "another-patient-view", "another-order-select", "another-order-sign",
-            "vancomycin-patient-view", "vancomycin-order-select", "vancomycin-order-sign"
+            "another-patient-view",
+            "another-order-select",
+            "another-order-sign",
+            "vancomycin-patient-view",
+            "vancomycin-order-select",
+            "vancomycin-order-sign"
         ],
         "a new folder is three new services; a broken one keeps nobody from being served"
     );
@@ -45,7 +58,9 @@ fn prefetch_and_server_give_the_same_card() {
                 let (status, built) = server.get(&path);
                 assert_eq!(status, 200);
                 assert_eq!(built["request"].get("fhirServer").is_some(), *mode == "server");
-                server.card("patient-view", &built["request"]).unwrap_or_else(|| panic!("{name}: a card"))
+                server
+                    .card("patient-view", &built["request"])
+                    .unwrap_or_else(|| panic!("{name}: a card"))
             })
             .collect();
         assert_eq!(cards[0]["summary"], cards[1]["summary"], "{name}");
@@ -73,7 +88,9 @@ fn another_patients_record_is_never_used() {
     assert_eq!(server.call("patient-view", &request).0, 412);
     // Levels of another person in the searchset are left out, and the card says so.
     let mut record = sample("moreau");
-    let right = server.card("patient-view", &server.request("patient-view", &record, None)).unwrap();
+    let right = server
+        .card("patient-view", &server.request("patient-view", &record, None))
+        .unwrap();
     let mut foreign = entries(&record)
         .into_iter()
         .find(|r| r["code"]["coding"][0]["code"] == "20578-1")
@@ -82,8 +99,13 @@ fn another_patients_record_is_never_used() {
     foreign["id"] = "foreign-level".into();
     foreign["subject"]["reference"] = "Patient/somebody-else".into();
     foreign["valueQuantity"]["value"] = json!(80);
-    record["entry"].as_array_mut().unwrap().push(json!({ "resource": foreign }));
-    let card = server.card("patient-view", &server.request("patient-view", &record, None)).unwrap();
+    record["entry"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "resource": foreign }));
+    let card = server
+        .card("patient-view", &server.request("patient-view", &record, None))
+        .unwrap();
     assert_eq!(card["summary"], right["summary"]);
     assert!(card["detail"].as_str().unwrap().contains("another person"));
 }
@@ -148,7 +170,12 @@ fn the_drug_by_another_way_is_refused() {
     order.as_object_mut().unwrap().remove("dosageInstruction");
     order["medicationCodeableConcept"] = json!({ "text": "Vancomycin 125 MG Oral Capsule", "coding": [
         { "system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "313570" }] });
-    let card = server.card("order-select", &server.request("order-select", &sample("moreau"), Some(&order))).unwrap();
+    let card = server
+        .card(
+            "order-select",
+            &server.request("order-select", &sample("moreau"), Some(&order)),
+        )
+        .unwrap();
     assert!(card["summary"].as_str().unwrap().contains("do not cover"), "{card}");
     assert!(card.get("suggestions").is_none());
 }
@@ -159,8 +186,9 @@ fn many_calls_at_once_agree() {
     let request = server.request("patient-view", &sample("moreau"), None);
     let first = stable(&server.card("patient-view", &request).unwrap());
     std::thread::scope(|scope| {
-        let calls: Vec<_> =
-            (0..16).map(|_| scope.spawn(|| stable(&server.card("patient-view", &request).unwrap()))).collect();
+        let calls: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| stable(&server.card("patient-view", &request).unwrap())))
+            .collect();
         for call in calls {
             assert_eq!(call.join().unwrap(), first);
         }

@@ -31,12 +31,19 @@ impl Server {
         settings.fhir.loopback_http = true;
         settings.store.directory = Some(data.path().to_owned());
         change(&mut settings);
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let inside = runtime.enter();
         let started = app::start(settings, Mode::Demo, |_| {}).unwrap();
         drop(inside);
         runtime.spawn(started.server);
-        Self { address: started.address, data, runtime: Some(runtime) }
+        Self {
+            address: started.address,
+            data,
+            runtime: Some(runtime),
+        }
     }
 
     fn url(&self, path: &str) -> String {
@@ -51,7 +58,10 @@ impl Server {
         let url = self.url(path);
         self.block(async {
             let answer = reqwest::get(url).await.unwrap();
-            (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null))
+            (
+                answer.status().as_u16(),
+                serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null),
+            )
         })
     }
 
@@ -66,7 +76,10 @@ impl Server {
                 .send()
                 .await
                 .unwrap();
-            (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null))
+            (
+                answer.status().as_u16(),
+                serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null),
+            )
         })
     }
 
@@ -77,15 +90,20 @@ impl Server {
         let services = body["services"].as_array().unwrap();
         let found = services.iter().find(|s| s["id"] == service).unwrap();
         let templates = found["prefetch"].as_object().unwrap();
-        templates.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())).collect()
+        templates
+            .iter()
+            .map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned()))
+            .collect()
     }
 
     /// A hook call with everything in prefetch.
     pub fn request(&self, hook: &str, record: &Value, draft: Option<&Value>) -> Value {
         let templates = self.templates(&format!("vancomycin-{hook}"));
         let patient = patient(record);
-        let prefetch: serde_json::Map<String, Value> =
-            templates.into_iter().map(|(key, template)| (key, answer(record, &template))).collect();
+        let prefetch: serde_json::Map<String, Value> = templates
+            .into_iter()
+            .map(|(key, template)| (key, answer(record, &template)))
+            .collect();
         let mut context = json!({ "userId": "Practitioner/p1", "patientId": patient["id"] });
         if let Some(draft) = draft {
             context["draftOrders"] =
@@ -137,11 +155,19 @@ pub fn draft(name: &str) -> Value {
 }
 
 pub fn entries(record: &Value) -> Vec<&Value> {
-    record["entry"].as_array().unwrap().iter().map(|e| &e["resource"]).collect()
+    record["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| &e["resource"])
+        .collect()
 }
 
 pub fn patient(record: &Value) -> &Value {
-    entries(record).into_iter().find(|r| r["resourceType"] == "Patient").unwrap()
+    entries(record)
+        .into_iter()
+        .find(|r| r["resourceType"] == "Patient")
+        .unwrap()
 }
 
 /// What a FHIR server would answer to a template.
@@ -151,13 +177,20 @@ fn answer(record: &Value, template: &str) -> Value {
         assert_eq!(kind, "Patient");
         return patient(record).clone();
     }
-    let codes: Vec<&str> =
-        search.split('&').find_map(|p| p.strip_prefix("code=")).map(|c| c.split(',').collect()).unwrap_or_default();
+    let codes: Vec<&str> = search
+        .split('&')
+        .find_map(|p| p.strip_prefix("code="))
+        .map(|c| c.split(',').collect())
+        .unwrap_or_default();
     let coded = |resource: &Value| {
         codes.is_empty()
             || resource["code"]["coding"].as_array().is_some_and(|all| {
                 all.iter().any(|c| {
-                    let token = format!("{}|{}", c["system"].as_str().unwrap_or(""), c["code"].as_str().unwrap_or(""));
+                    let token = format!(
+                        "{}|{}",
+                        c["system"].as_str().unwrap_or(""),
+                        c["code"].as_str().unwrap_or("")
+                    );
                     codes.contains(&token.as_str())
                 })
             })

@@ -26,7 +26,11 @@ fn every_worked_check_of_every_model_holds() {
         let results = model.run_checks();
         assert!(results.len() > 50, "{} carries its worked checks", model.id);
         for r in results {
-            assert!(r.passed, "{} {}: expected {}, found {:?}", model.id, r.name, r.expected, r.found);
+            assert!(
+                r.passed,
+                "{} {}: expected {}, found {:?}",
+                model.id, r.name, r.expected, r.found
+            );
         }
     }
 }
@@ -34,17 +38,41 @@ fn every_worked_check_of_every_model_holds() {
 /// Independent computation: weights from exp(-OFV/2), Uster 2021, doi 10.1002/cpt.2065; tolerance 1e-3.
 #[test]
 fn the_models_vote_as_published() {
-    let person = inputs(&[("age", 62.0), ("wt", 78.0), ("scr", 1.1), ("female", 0.0), ("dial", 0.0)]);
-    let mut doses = vec![Dose { time: 0.0, amount: 1750.0, duration: 2.0 }];
-    doses.extend([12.0, 24.0, 36.0, 48.0].map(|time| Dose { time, amount: 1000.0, duration: 1.0 }));
-    let levels =
-        [(14.0, 27.4), (23.5, 14.2)].map(|(time, value)| Observation { time, value, bound: Bound::Exact, output: 0 });
+    let person = inputs(&[
+        ("age", 62.0),
+        ("wt", 78.0),
+        ("scr", 1.1),
+        ("female", 0.0),
+        ("dial", 0.0),
+    ]);
+    let mut doses = vec![Dose {
+        time: 0.0,
+        amount: 1750.0,
+        duration: 2.0,
+    }];
+    doses.extend([12.0, 24.0, 36.0, 48.0].map(|time| Dose {
+        time,
+        amount: 1000.0,
+        duration: 1.0,
+    }));
+    let levels = [(14.0, 27.4), (23.5, 14.2)].map(|(time, value)| Observation {
+        time,
+        value,
+        bound: Bound::Exact,
+        output: 0,
+    });
     let mut ofv = Vec::new();
     let mut exposure = Vec::new();
     for model in &twin().models {
         let individual = model.individual(&person).unwrap();
-        let fit =
-            engine::fit(model.system(), individual.typical(), &doses, &levels, &FitOptions::default()).unwrap();
+        let fit = engine::fit(
+            model.system(),
+            individual.typical(),
+            &doses,
+            &levels,
+            &FitOptions::default(),
+        )
+        .unwrap();
         assert!(fit.converged());
         let best = fit.best().unwrap();
         ofv.push(best.ofv);
@@ -65,7 +93,13 @@ fn the_models_vote_as_published() {
 /// Colin 2019, abstract (doi 10.1007/s40262-018-0727-5): 4.10 L/h at 35 years, 70 kg, creatinine 0.83 mg/dL.
 #[test]
 fn the_published_typical_clearance_is_reproduced() {
-    let person = inputs(&[("age", 35.0), ("wt", 70.0), ("scr", 0.83), ("female", 0.0), ("dial", 0.0)]);
+    let person = inputs(&[
+        ("age", 35.0),
+        ("wt", 70.0),
+        ("scr", 0.83),
+        ("female", 0.0),
+        ("dial", 0.0),
+    ]);
     let model = model("colin-2019");
     let place = model.parameters().iter().position(|p| p.name == "CL").unwrap();
     let clearance = model.individual(&person).unwrap().typical()[place];

@@ -27,7 +27,9 @@ pub struct CodecError {
 
 /// Unknown members are dropped, as FHIR asks of readers; a missing required element is an error.
 fn lenient() -> Option<DeserializationConfig> {
-    Some(DeserializationConfig { mode: DeserializationMode::Compatibility })
+    Some(DeserializationConfig {
+        mode: DeserializationMode::Compatibility,
+    })
 }
 
 /// Members that fhirbolt reads as JSON numbers: whole numbers in R4, and the decimal of an extension.
@@ -155,14 +157,30 @@ mod tests {
     fn decimals_keep_their_digits_there_and_back() {
         let order = read_medication_request(ORDER).expect("valid");
         let json = write_medication_request(order).expect("writable").to_string();
-        assert!(json.contains(r#""value":1000.50"#) && json.contains(r#""period":12.5"#), "{json}");
-        assert!(json.contains(r#""frequency":1"#) && json.contains(r#""valueInteger":3"#), "{json}");
-        assert!(json.contains(r##""reference":"#m""##) && !json.contains("contained"), "{json}");
+        assert!(
+            json.contains(r#""value":1000.50"#) && json.contains(r#""period":12.5"#),
+            "{json}"
+        );
+        assert!(
+            json.contains(r#""frequency":1"#) && json.contains(r#""valueInteger":3"#),
+            "{json}"
+        );
+        assert!(
+            json.contains(r##""reference":"#m""##) && !json.contains("contained"),
+            "{json}"
+        );
     }
 
     #[test]
     fn what_is_not_the_resource_is_an_error() {
-        for text in ["", "null", "[]", "7", r#"{"resourceType":"Patient"}"#, &ORDER.replace("\"status\"", "\"x\"")] {
+        for text in [
+            "",
+            "null",
+            "[]",
+            "7",
+            r#"{"resourceType":"Patient"}"#,
+            &ORDER.replace("\"status\"", "\"x\""),
+        ] {
             assert!(read_medication_request(text).is_err(), "{text}");
         }
     }
