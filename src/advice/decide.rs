@@ -7,7 +7,7 @@ use crate::{
     twin::{
         interval::Interval,
         plan::{Kind, Plan, same},
-        simulate::Simulated,
+        simulate::{Shape, Simulated},
     },
 };
 
@@ -18,10 +18,8 @@ pub struct Evaluated {
     pub plan: Plan,
     /// The goal's measure.
     pub goal: Interval,
-    /// Peak at steady state.
-    pub peak: Interval,
-    /// Trough at steady state.
-    pub trough: Interval,
+    /// How it settles; computed for the options that are shown.
+    pub shape: Option<Shape>,
     /// Chance that the goal's measure lies in range.
     pub chance_goal: f64,
     /// Chance that it lies below the range.
@@ -106,8 +104,7 @@ pub fn evaluate(simulated: &Simulated, goal: &Goal, harm: &Harm) -> Evaluated {
     Evaluated {
         plan: simulated.plan.clone(),
         goal: interval,
-        peak: simulated.peak,
-        trough: simulated.trough,
+        shape: None,
         chance_goal,
         chance_low: share(&simulated.goal, |v| v < low),
         chance_harm,
@@ -207,11 +204,6 @@ mod tests {
         let goal: Vec<f64> = (0..=100)
             .map(|i| plan.daily_dose() / (clearance * (0.8 + 0.004 * f64::from(i))))
             .collect();
-        let flat = Interval {
-            p05: 1.0,
-            p50: 1.0,
-            p95: 1.0,
-        };
         let file = file();
         evaluate(
             &Simulated {
@@ -219,8 +211,6 @@ mod tests {
                 harm: goal.clone(),
                 goal,
                 first_day: Vec::new(),
-                peak: flat,
-                trough: flat,
             },
             &file.goal,
             &file.harm,

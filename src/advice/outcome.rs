@@ -21,6 +21,9 @@ use super::{
     present::{Present, drafted, on_treatment, present},
 };
 
+/// Alternatives that a card lists.
+pub const LISTED: usize = 3;
+
 /// What is asked.
 pub struct Question<'a> {
     /// The twin's files.
@@ -178,15 +181,20 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
     let failed = |_| Refusal::new("not-computed", "refuse-not-converged", "help-not-converged", []);
     let simulator = Simulator::new(&twin, file, question.draws, seed(&print)).map_err(failed)?;
     let plans = candidates(file, facts, plan.as_ref(), weight);
-    let simulated = simulator.run(&plans).map_err(failed)?;
+    let ready = simulator.ready().map_err(failed)?;
+    let simulated = ready.run(&plans).map_err(failed)?;
     let evaluated = simulated.iter().map(|s| evaluate(s, &file.goal, &file.harm)).collect();
-    let advice = decide(evaluated, &file.treatment.every, &file.goal, &file.advice);
-    let mut shown: Vec<Plan> = advice
-        .alternatives(1)
-        .into_iter()
-        .filter_map(|i| Some(advice.options.get(i)?.plan.clone()))
-        .collect();
-    shown.extend(advice.keep.and_then(|i| Some(advice.options.get(i)?.plan.clone())));
+    let mut advice = decide(evaluated, &file.treatment.every, &file.goal, &file.advice);
+    let mut listed = advice.alternatives(LISTED);
+    listed.extend(advice.keep);
+    let listed_plans: Vec<Plan> = listed.iter().filter_map(|i| Some(advice.options.get(*i)?.plan.clone())).collect();
+    for (i, shape) in listed.iter().zip(ready.shapes(&listed_plans).map_err(failed)?) {
+        if let Some(option) = advice.options.get_mut(*i) {
+            option.shape = Some(shape);
+        }
+    }
+    let drawn = advice.alternatives(1).into_iter().chain(advice.keep);
+    let mut shown: Vec<Plan> = drawn.filter_map(|i| Some(advice.options.get(i)?.plan.clone())).collect();
     shown.push(Plan {
         kind: Kind::Stop,
         loading: None,

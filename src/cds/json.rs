@@ -352,9 +352,8 @@ mod tests {
 
     #[test]
     fn numbers() {
-        for text in ["[1e308,-5,0.1,18446744073709551615,-9223372036854775808,123456789012345678901234567890]"] {
-            assert_eq!(checked(text.as_bytes()), Ok(text));
-        }
+        let text = "[1e308,-5,0.1,18446744073709551615,-9223372036854775808,123456789012345678901234567890]";
+        assert_eq!(checked(text.as_bytes()), Ok(text));
         let long = "9".repeat(400);
         for text in [
             "1e999",

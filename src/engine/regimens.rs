@@ -301,6 +301,45 @@ impl<'a> Prepared<'a> {
         }
     }
 
+    /// Area over `span` of each regimen once it has settled, in each set: what [`Prepared::measures`] gives as
+    /// `auc_steady`, at the price of one multiplication, since it depends on the dose a unit of time alone.
+    ///
+    /// # Errors
+    /// As [`Prepared::measures`].
+    pub fn exposures(&self, regimens: &[Regimen], span: f64) -> Result<Vec<Vec<f64>>, EngineError> {
+        if !(span.is_finite() && span > 0.0) {
+            return Err(EngineError::input("the span of an exposure", span.to_string()));
+        }
+        // Area under a single unit dose, and the offset, of each set.
+        let mut unit = Vec::with_capacity(self.len() + LANES);
+        let mut offset = Vec::with_capacity(self.len() + LANES);
+        for block in &self.blocks {
+            for lane in 0..LANES {
+                let modes = block.rate.iter().zip(&block.weight);
+                unit.push(modes.map(|(rate, weight)| if rate[lane] < 0.0 { -weight[lane] / rate[lane] } else { f64::NAN }).sum());
+                offset.push(block.offset[lane]);
+            }
+        }
+        unit.truncate(self.len());
+        let rows: Vec<&[f64]> = self.draws.rows().collect();
+        let mut all = Vec::with_capacity(regimens.len());
+        for regimen in regimens {
+            steady::check(regimen.amount, regimen.interval, regimen.duration)?;
+            let daily = regimen.amount * span / regimen.interval;
+            let mut areas: Vec<f64> = unit.iter().zip(&offset).map(|(unit, offset)| unit * daily + offset * span).collect();
+            for place in &self.odd {
+                let Regimen { amount, interval, duration, .. } = *regimen;
+                let found = SteadyState::of(self.system, rows[*place], amount, interval, duration, self.output)?;
+                areas[*place] = found.auc_over(span, interval);
+            }
+            if areas.iter().any(|area| !area.is_finite()) {
+                return Err(EngineError::NotFinite { what: "a measure of a regimen" });
+            }
+            all.push(areas);
+        }
+        Ok(all)
+    }
+
     /// Sets without modes, and windows in which a mode hardly moves: one by one.
     fn measure_odd(
         &self,

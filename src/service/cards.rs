@@ -7,7 +7,7 @@ use crate::{
     advice::{
         decide::{Decision, Evaluated},
         gates::Refusal,
-        outcome::Advised,
+        outcome::{Advised, LISTED},
         present::KnownFrom,
     },
     cds::card::{Action, ActionType, Card, Coding, Indicator, Link, LinkType, SelectionBehavior, Source, Suggestion},
@@ -27,9 +27,6 @@ use super::{
 
 /// System of our own codes.
 pub const CODES: &str = "https://jumeau.org/fhir/CodeSystem";
-
-/// Alternatives offered for one click.
-const SUGGESTED: usize = 3;
 
 /// What a card is made from.
 #[derive(Debug, Clone, Copy)]
@@ -271,12 +268,12 @@ impl Case<'_> {
             _ => None,
         };
         let mut suggestions: Vec<Suggestion> = advice
-            .alternatives(SUGGESTED)
+            .alternatives(LISTED)
             .into_iter()
             .filter_map(|i| self.dose_suggestion(advice.options.get(i)?, keep.is_some(), recommended == Some(i)))
             .collect();
         if !twin.is_personal() && keep.is_some() {
-            suggestions.truncate(SUGGESTED - 1);
+            suggestions.truncate(LISTED - 1);
             suggestions.extend(self.level_suggestion());
         }
         let indicator = indicator(keep, recommended.is_some());

@@ -4,7 +4,7 @@ use crate::{
     advice::{
         decide::Decision,
         gates::{Refusal, covariate},
-        outcome::Advised,
+        outcome::{Advised, LISTED},
         present::KnownFrom,
     },
     patient::needs::UseAs,
@@ -13,8 +13,6 @@ use crate::{
 
 use super::cards::Case;
 
-/// Alternatives listed.
-const LISTED: usize = 3;
 /// Levels listed one by one.
 const LEVELS: usize = 3;
 
@@ -238,7 +236,7 @@ fn options(case: &Case<'_>, advised: &Advised) -> String {
             let args = [
                 ("option", reader.plan(file, &option.plan, true)),
                 ("value", reader.prediction(option.goal.p50)),
-                ("trough", reader.prediction(option.trough.p50)),
+                ("trough", option.shape.map_or_else(|| "-".to_owned(), |s| reader.prediction(s.trough.p50))),
                 ("chance", reader.percent(option.chance_goal)),
                 ("harm", reader.percent(option.chance_harm)),
             ];

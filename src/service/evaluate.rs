@@ -53,8 +53,8 @@ pub fn drafts(advisor: &TwinAdvisor, definition: &Definition, call: &HookCall) -
         now: clock::now(advisor.as_of, &[]),
         zone: advisor.zone.clone(),
     };
-    let selected = |raw: &&Box<RawValue>| call.selections.is_empty() || call.selections.iter().any(|s| is(raw, s));
-    for raw in call.draft_orders.iter().filter(selected) {
+    let selected = |raw: &RawValue| call.selections.is_empty() || call.selections.iter().any(|s| is(raw, s));
+    for raw in call.draft_orders.iter().filter(|raw| selected(raw)) {
         let (orders, remarks) =
             read_draft_orders(&[raw.as_ref()], &definition.file.needs, &advisor.terminology, &context);
         found.other_way |= remarks.iter().any(|r| r.id == "remark-order-route");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     advice::{
         decide::{Decision, Evaluated},
-        outcome::Advised,
+        outcome::{Advised, LISTED},
     },
     patient::{facts::Source, needs::UseAs},
     twin::{interval::Interval, ledger::LeftOut, plan::Kind, simulate::Course},
@@ -135,7 +135,7 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
             })
         })
         .collect();
-    let mut shown = advised.advice.alternatives(3);
+    let mut shown = advised.advice.alternatives(LISTED);
     shown.extend(advised.advice.keep);
     let mut options: Vec<Value> = shown
         .into_iter()
@@ -189,6 +189,11 @@ fn option(case: &Case<'_>, advised: &Advised, index: usize, option: &Evaluated) 
         Kind::Change => "change",
         Kind::Stop => "stop",
     };
+    let mut measures = json!({ case.definition.file.goal.measure.name(): interval(&option.goal) });
+    if let (Some(shape), Some(measures)) = (option.shape, measures.as_object_mut()) {
+        measures.insert("trough".to_owned(), interval(&shape.trough));
+        measures.insert("peak".to_owned(), interval(&shape.peak));
+    }
     let mut value = json!({
         "id": if option.plan.kind == Kind::Keep { "keep".to_owned() } else { format!("option-{}", index + 1) },
         "kind": kind,
@@ -196,11 +201,7 @@ fn option(case: &Case<'_>, advised: &Advised, index: usize, option: &Evaluated) 
         "recommended": advised.advice.decision == Decision::Recommend(index),
         "current": option.plan.kind == Kind::Keep,
         "daily_dose": rounded(option.plan.daily_dose()),
-        "measures": {
-            case.definition.file.goal.measure.name(): interval(&option.goal),
-            "trough": interval(&option.trough),
-            "peak": interval(&option.peak),
-        },
+        "measures": measures,
         "on_target": rounded(option.chance_goal),
         "below": rounded(option.chance_low),
         "harm": rounded(option.chance_harm),

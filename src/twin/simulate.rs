@@ -31,6 +31,11 @@ pub struct Simulated {
     pub harm: Vec<f64>,
     /// The goal's measure over the first 24 hours, when no dose has been given yet; empty otherwise.
     pub first_day: Vec<f64>,
+}
+
+/// How a plan settles.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shape {
     /// Peak at steady state.
     pub peak: Interval,
     /// Trough at steady state.
@@ -113,64 +118,18 @@ impl<'a> Simulator<'a> {
         }
     }
 
-    /// Simulates plans over all draws.
+    /// The draws with the patient's history taken in.
     ///
     /// # Errors
-    /// When a model has no finite value for a plan.
-    pub fn run(&self, plans: &[Plan]) -> Result<Vec<Simulated>, EngineError> {
-        let regimens: Vec<Regimen> = plans.iter().map(|p| self.regimen(p)).collect();
+    /// When a model has no finite value for the history.
+    pub fn ready(&self) -> Result<Ready<'_>, EngineError> {
         let ledger = &self.twin.ledger;
-        // Only an exposure over 24 hours can be asked of the first day as it is of the steady state.
-        let first = ledger.doses.is_empty() && self.file.goal.measure == Measure::Auc24;
-        let window = first.then_some((ledger.now, ledger.now + 24.0));
-        let mut parts: Vec<Vec<Measures>> = Vec::new();
+        let mut prepared = Vec::with_capacity(self.draws.len());
         for (member, draws) in &self.draws {
-            let Some(member) = self.twin.members.get(*member) else {
-                continue;
-            };
-            let prepared = Prepared::new(
-                member.model.system(),
-                draws,
-                &ledger.doses,
-                ledger.now,
-                self.twin.output,
-            )?;
-            parts.push(prepared.measures(&regimens, 24.0, window)?);
+            let Some(member) = self.twin.members.get(*member) else { continue };
+            prepared.push(Prepared::new(member.model.system(), draws, &ledger.doses, ledger.now, self.twin.output)?);
         }
-        let pick = |measures: &Measures, which: Measure| -> Vec<f64> {
-            match which {
-                Measure::Auc24 => measures.auc_steady.clone(),
-                Measure::Peak => measures.peak_steady.clone(),
-                Measure::Trough => measures.trough_steady.clone(),
-            }
-        };
-        let simulated = plans
-            .par_iter()
-            .enumerate()
-            .map(|(i, plan)| {
-                let all = |which: Measure| -> Vec<f64> {
-                    parts
-                        .iter()
-                        .filter_map(|part| part.get(i))
-                        .flat_map(|m| pick(m, which))
-                        .collect()
-                };
-                let first_day = parts
-                    .iter()
-                    .filter_map(|part| part.get(i))
-                    .flat_map(|m| m.auc_window.clone())
-                    .collect();
-                Simulated {
-                    plan: plan.clone(),
-                    goal: all(self.file.goal.measure),
-                    harm: all(self.file.harm.measure),
-                    first_day,
-                    peak: Interval::of(&all(Measure::Peak)),
-                    trough: Interval::of(&all(Measure::Trough)),
-                }
-            })
-            .collect();
-        Ok(simulated)
+        Ok(Ready { simulator: self, prepared })
     }
 
     /// Percentiles of the level over time, of the past and under each plan.
@@ -267,5 +226,76 @@ impl<'a> Simulator<'a> {
             .into_par_iter()
             .map(|c| c.iter().map(|values| Interval::of(values)).collect())
             .collect())
+    }
+}
+
+/// Draws with the patient's history taken in, to be asked about any number of plans.
+pub struct Ready<'a> {
+    simulator: &'a Simulator<'a>,
+    prepared: Vec<Prepared<'a>>,
+}
+
+impl Ready<'_> {
+    /// Simulates plans over all draws.
+    ///
+    /// # Errors
+    /// When a model has no finite value for a plan.
+    pub fn run(&self, plans: &[Plan]) -> Result<Vec<Simulated>, EngineError> {
+        let Simulator { twin, file, .. } = self.simulator;
+        let regimens: Vec<Regimen> = plans.iter().map(|p| self.simulator.regimen(p)).collect();
+        let ledger = &twin.ledger;
+        let exposure = file.goal.measure == Measure::Auc24 && file.harm.measure == Measure::Auc24;
+        // Only an exposure over 24 hours can be asked of the first day as it is of the steady state.
+        let window = (ledger.doses.is_empty() && exposure).then_some((ledger.now, ledger.now + 24.0));
+        let mut all: Vec<Measures> = vec![Measures::default(); plans.len()];
+        for prepared in &self.prepared {
+            let part = if exposure && window.is_none() {
+                let areas = prepared.exposures(&regimens, 24.0)?;
+                areas.into_iter().map(|auc_steady| Measures { auc_steady, ..Measures::default() }).collect()
+            } else {
+                prepared.measures(&regimens, 24.0, window)?
+            };
+            for (all, part) in all.iter_mut().zip(part) {
+                all.auc_steady.extend(part.auc_steady);
+                all.peak_steady.extend(part.peak_steady);
+                all.trough_steady.extend(part.trough_steady);
+                all.auc_window.extend(part.auc_window);
+            }
+        }
+        let pick = |measures: &Measures, which: Measure| match which {
+            Measure::Auc24 => measures.auc_steady.clone(),
+            Measure::Peak => measures.peak_steady.clone(),
+            Measure::Trough => measures.trough_steady.clone(),
+        };
+        Ok(plans
+            .iter()
+            .zip(all)
+            .map(|(plan, measures)| Simulated {
+                plan: plan.clone(),
+                goal: pick(&measures, file.goal.measure),
+                harm: pick(&measures, file.harm.measure),
+                first_day: measures.auc_window,
+            })
+            .collect())
+    }
+
+    /// How plans settle.
+    ///
+    /// # Errors
+    /// When a model has no finite value for a plan.
+    pub fn shapes(&self, plans: &[Plan]) -> Result<Vec<Shape>, EngineError> {
+        let regimens: Vec<Regimen> = plans.iter().map(|p| self.simulator.regimen(p)).collect();
+        let mut peaks = vec![Vec::new(); plans.len()];
+        let mut troughs = vec![Vec::new(); plans.len()];
+        for prepared in &self.prepared {
+            for ((peak, trough), part) in
+                peaks.iter_mut().zip(&mut troughs).zip(prepared.measures(&regimens, 24.0, None)?)
+            {
+                peak.extend(part.peak_steady);
+                trough.extend(part.trough_steady);
+            }
+        }
+        let shape = |(peak, trough): (&Vec<f64>, &Vec<f64>)| Shape { peak: Interval::of(peak), trough: Interval::of(trough) };
+        Ok(peaks.iter().zip(&troughs).map(shape).collect())
     }
 }

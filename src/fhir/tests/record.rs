@@ -212,5 +212,5 @@ fn the_order_of_the_keys_does_not_show() {
     let forward = level("a", "2026-05-30T08:00:00Z", "18.5");
     let object = forward.as_object().unwrap();
     let backward: serde_json::Map<String, Value> = object.iter().rev().map(|(k, v)| (k.clone(), v.clone())).collect();
-    assert_eq!(facts(&[forward.clone()]), facts(&[Value::Object(backward)]));
+    assert_eq!(facts(std::slice::from_ref(&forward)), facts(&[Value::Object(backward)]));
 }
