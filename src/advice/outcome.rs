@@ -3,11 +3,12 @@
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
+    engine::Draws,
     model::catalog::Definition,
     patient::facts::{Facts, Order},
     twin::{
-        cache::{Cache, fingerprint},
-        ledger::Ledger,
+        cache::{Cache, Posterior, fingerprint},
+        ledger::{Inputs, Ledger},
         personalise::{KeyParameter, Twin, fit_all, seed},
         plan::{Kind, Plan, grid, loading_doses, same},
         simulate::{Curves, Simulator},
@@ -124,54 +125,8 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
         });
     }
 
-    let print = fingerprint(&definition.sha256, &inputs, &ledger);
-    let found = question.cache.find(&print);
-    let fits = fit_all(definition, &inputs, &ledger, found.fits.as_ref(), language).map_err(|left_out| {
-        let wording = Wording::of(language);
-        let reasons: Vec<String> = left_out.iter().map(|p| wording.phrase(p)).collect();
-        Refusal::new(
-            "no-model",
-            "refuse-population",
-            "help-population",
-            [("reason", reasons.join(", "))],
-        )
-    })?;
-    let reused = found.fits.is_some();
-    if !reused {
-        let newest = facts
-            .given
-            .iter()
-            .map(|g| g.time)
-            .chain(ledger.levels.iter().map(|l| l.measurement.time))
-            .max();
-        let by_id = fits
-            .members
-            .iter()
-            .map(|(model, _, fit)| (model.id.clone(), fit.clone()))
-            .collect();
-        question.cache.keep(&found, print, newest, by_id);
-    }
+    let (twin, draws) = twin(question, &inputs, ledger)?;
     let in_force = present(facts, &file.treatment, now);
-    let output = fits
-        .members
-        .first()
-        .and_then(|(model, ..)| model.outputs().iter().position(|o| o.name == file.goal.output))
-        .unwrap_or(0);
-    let twin = Twin::new(fits, ledger, output, reused);
-    if let Some(wrong) = twin.misfit(file.level.misfit) {
-        let args = [
-            ("predicted", significant(wrong.predicted, 2, language)),
-            ("measured", significant(wrong.measured, 3, language)),
-            ("unit", twin.level_unit().to_owned()),
-        ];
-        let refusal = Refusal::new("misfit", "refuse-misfit", "help-misfit", args);
-        return Err(Refusal {
-            warning: true,
-            order_level: true,
-            ..refusal
-        });
-    }
-
     let plan = question.draft.and_then(|d| drafted(d, &file.treatment)).or(in_force);
     let weight = file
         .treatment
@@ -179,7 +134,7 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
         .as_ref()
         .and_then(|l| inputs.get(&l.input).copied());
     let failed = |_| Refusal::new("not-computed", "refuse-not-converged", "help-not-converged", []);
-    let simulator = Simulator::new(&twin, file, question.draws, seed(&print)).map_err(failed)?;
+    let simulator = Simulator::new(&twin, file, draws).map_err(failed)?;
     let plans = candidates(file, facts, plan.as_ref(), weight);
     let ready = simulator.ready().map_err(failed)?;
     let simulated = ready.run(&plans).map_err(failed)?;
@@ -187,14 +142,19 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
     let mut advice = decide(evaluated, &file.treatment.every, &file.goal, &file.advice);
     let mut listed = advice.alternatives(LISTED);
     listed.extend(advice.keep);
-    let listed_plans: Vec<Plan> = listed.iter().filter_map(|i| Some(advice.options.get(*i)?.plan.clone())).collect();
+    let listed_plans: Vec<Plan> = listed
+        .iter()
+        .filter_map(|i| Some(advice.options.get(*i)?.plan.clone()))
+        .collect();
     for (i, shape) in listed.iter().zip(ready.shapes(&listed_plans).map_err(failed)?) {
         if let Some(option) = advice.options.get_mut(*i) {
             option.shape = Some(shape);
         }
     }
     let drawn = advice.alternatives(1).into_iter().chain(advice.keep);
-    let mut shown: Vec<Plan> = drawn.filter_map(|i| Some(advice.options.get(i)?.plan.clone())).collect();
+    let mut shown: Vec<Plan> = drawn
+        .filter_map(|i| Some(advice.options.get(i)?.plan.clone()))
+        .collect();
     shown.push(Plan {
         kind: Kind::Stop,
         loading: None,
@@ -209,6 +169,65 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
         curves,
         twin,
     })
+}
+
+/// The patient's twin and draws from its posterior: from the store when the facts are the same, else fitted and stored.
+fn twin(question: &Question<'_>, inputs: &Inputs, ledger: Ledger) -> Result<(Twin, Vec<(usize, Draws)>), Refusal> {
+    let Question { definition, facts, .. } = *question;
+    let language = Language::from_tag(question.language);
+    let print = fingerprint(&definition.sha256, inputs, &ledger, question.draws);
+    let mut found = question.cache.find(&print);
+    let known = found.posterior.take();
+    let fits = fit_all(definition, inputs, &ledger, known.as_ref().map(|k| &k.fits), language).map_err(|left_out| {
+        let wording = Wording::of(language);
+        let reasons: Vec<String> = left_out.iter().map(|p| wording.phrase(p)).collect();
+        Refusal::new(
+            "no-model",
+            "refuse-population",
+            "help-population",
+            [("reason", reasons.join(", "))],
+        )
+    })?;
+    let output = &definition.file.goal.output;
+    let output = fits
+        .members
+        .first()
+        .and_then(|(model, ..)| model.outputs().iter().position(|o| &o.name == output));
+    let twin = Twin::new(fits, ledger, output.unwrap_or(0), known.is_some());
+    if let Some(wrong) = twin.misfit(definition.file.level.misfit) {
+        let args = [
+            ("predicted", significant(wrong.predicted, 2, language)),
+            ("measured", significant(wrong.measured, 3, language)),
+            ("unit", twin.level_unit().to_owned()),
+        ];
+        let refusal = Refusal::new("misfit", "refuse-misfit", "help-misfit", args);
+        return Err(Refusal {
+            warning: true,
+            order_level: true,
+            ..refusal
+        });
+    }
+    if let Some(known) = known {
+        return Ok((twin, known.draws));
+    }
+    let draws = twin.draws(question.draws, seed(&print));
+    let fits = twin
+        .members
+        .iter()
+        .map(|m| (m.model.id.clone(), m.fit.clone()))
+        .collect();
+    let levels = twin.ledger.levels.iter().map(|l| l.measurement.time);
+    let newest = facts.given.iter().map(|g| g.time).chain(levels).max();
+    question.cache.keep(
+        &found,
+        print,
+        newest,
+        Posterior {
+            fits,
+            draws: draws.clone(),
+        },
+    );
+    Ok((twin, draws))
 }
 
 /// The present plan, and every regimen of the grid; with a loading dose first while no dose has been given.

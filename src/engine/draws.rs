@@ -10,6 +10,7 @@ use super::linalg::{cholesky, cholesky_log_det, cholesky_solve};
 use super::objective::Objective;
 use super::random::Random;
 use super::system::System;
+use serde::{Deserialize, Serialize};
 
 /// Share of the proposals that come from the prior.
 const PRIOR_SHARE: f64 = 0.1;
@@ -17,7 +18,7 @@ const PRIOR_SHARE: f64 = 0.1;
 const PROPOSALS: usize = 2;
 
 /// Equally probable parameter sets.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Draws {
     n: usize,
     width: usize,

@@ -316,7 +316,17 @@ impl<'a> Prepared<'a> {
         for block in &self.blocks {
             for lane in 0..LANES {
                 let modes = block.rate.iter().zip(&block.weight);
-                unit.push(modes.map(|(rate, weight)| if rate[lane] < 0.0 { -weight[lane] / rate[lane] } else { f64::NAN }).sum());
+                unit.push(
+                    modes
+                        .map(|(rate, weight)| {
+                            if rate[lane] < 0.0 {
+                                -weight[lane] / rate[lane]
+                            } else {
+                                f64::NAN
+                            }
+                        })
+                        .sum(),
+                );
                 offset.push(block.offset[lane]);
             }
         }
@@ -326,14 +336,25 @@ impl<'a> Prepared<'a> {
         for regimen in regimens {
             steady::check(regimen.amount, regimen.interval, regimen.duration)?;
             let daily = regimen.amount * span / regimen.interval;
-            let mut areas: Vec<f64> = unit.iter().zip(&offset).map(|(unit, offset)| unit * daily + offset * span).collect();
+            let mut areas: Vec<f64> = unit
+                .iter()
+                .zip(&offset)
+                .map(|(unit, offset)| unit * daily + offset * span)
+                .collect();
             for place in &self.odd {
-                let Regimen { amount, interval, duration, .. } = *regimen;
+                let Regimen {
+                    amount,
+                    interval,
+                    duration,
+                    ..
+                } = *regimen;
                 let found = SteadyState::of(self.system, rows[*place], amount, interval, duration, self.output)?;
                 areas[*place] = found.auc_over(span, interval);
             }
             if areas.iter().any(|area| !area.is_finite()) {
-                return Err(EngineError::NotFinite { what: "a measure of a regimen" });
+                return Err(EngineError::NotFinite {
+                    what: "a measure of a regimen",
+                });
             }
             all.push(areas);
         }

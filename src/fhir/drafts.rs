@@ -80,6 +80,16 @@ pub fn read_draft_orders(
             reader.notes.ignore("remark-modified", &args, source);
             continue;
         }
+        // An order that is taken back or ended is signed like others, and asks for no dose.
+        let ended = match item.peek.status.as_ref().map(Text::as_str) {
+            Some("entered-in-error") => Some("remark-order-entered-in-error"),
+            Some("cancelled" | "stopped") => Some("remark-order-forbidden"),
+            _ => None,
+        };
+        if let Some(id) = ended {
+            reader.notes.ignore(id, &args, source);
+            continue;
+        }
         // A draft without a subject is for the patient whose chart is open.
         if reader.names.whose(item.peek.subject.as_ref()) == Whose::Other {
             reader.notes.ignore("remark-other-subject", &args, source);

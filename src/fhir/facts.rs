@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
             self.notes.ignore("remark-modified", &args, Some(&item.source));
             return false;
         }
-        match self.names.whose(item.peek.subject.as_ref()) {
+        match self.whose(item) {
             Whose::Patient => true,
             Whose::Nobody => {
                 self.notes.ignore("remark-no-subject", &args, Some(&item.source));
@@ -177,8 +177,18 @@ impl<'a> Reader<'a> {
 
     /// Whether the resource is someone else's; a remark says so. Asked before anything of a retracted resource is named.
     pub fn is_foreign(&mut self, item: &Item<'_>, name: &str) -> bool {
-        let foreign = self.names.whose(item.peek.subject.as_ref()) == Whose::Other;
+        let foreign = self.whose(item) == Whose::Other;
         foreign && !self.gate(item, name)
+    }
+
+    /// Whose resource it is. One with a focus other than the patient is about that one, whatever its subject.
+    fn whose(&self, item: &Item<'_>) -> Whose {
+        let whose = self.names.whose(item.peek.subject.as_ref());
+        let aside = |focus| self.names.whose(Some(focus)) != Whose::Patient;
+        match whose {
+            Whose::Patient if item.peek.focus.iter().any(aside) => Whose::Other,
+            whose => whose,
+        }
     }
 
     /// Notes a resource that is not valid FHIR.

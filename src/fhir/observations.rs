@@ -108,6 +108,7 @@ fn values(reader: &Reader<'_>, observation: &Observation, item: &Item<'_>, measu
     for (component, peek) in observation.component.iter().zip(&item.peek.component) {
         if codes::any(&measured.codes, &peek.code, reader.terminology) && component.modifier_extension.is_empty() {
             found.push(match &component.value {
+                _ if component.data_absent_reason.is_some() => Recorded::Absent,
                 Some(ObservationComponentValue::Quantity(q)) => Recorded::Quantity(typed::quantity(q)),
                 Some(ObservationComponentValue::String(s)) => s.value.clone().map_or(Recorded::Absent, Recorded::Words),
                 Some(ObservationComponentValue::Integer(n)) => n.value.map_or(Recorded::Absent, Recorded::Whole),
@@ -123,6 +124,8 @@ fn values(reader: &Reader<'_>, observation: &Observation, item: &Item<'_>, measu
         .is_some_and(|concept| codes::any(&measured.codes, concept, reader.terminology))
     {
         match &observation.value {
+            // A value beside the reason why there is none (invariant obs-6 forbids it) is not to be believed.
+            Some(_) if observation.data_absent_reason.is_some() => found.push(Recorded::Absent),
             Some(ObservationValue::Quantity(q)) => found.push(Recorded::Quantity(typed::quantity(q))),
             Some(ObservationValue::String(s)) => {
                 found.push(s.value.clone().map_or(Recorded::Absent, Recorded::Words));

@@ -159,6 +159,9 @@ pub struct Peek<'a> {
     /// Whom the resource is about.
     #[serde(borrow, default)]
     pub subject: Option<Reference<'a>>,
+    /// Whom an Observation is about instead, or what: the child of this mother, the donor of this graft.
+    #[serde(borrow, default)]
+    pub focus: Vec<Reference<'a>>,
     /// What it is.
     #[serde(borrow, default)]
     pub code: Option<Concept<'a>>,

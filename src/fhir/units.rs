@@ -206,8 +206,8 @@ const NO_UNITS: &[&str] = &[
 
 static ALIAS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| ALIASES.iter().copied().collect());
 
-/// A unit as UCUM, from the unit for people: only what is known is translated, the rest goes to UCUM as it is.
-fn from_display(text: &str) -> Option<String> {
+/// The unit for people without what UCUM does not know: the micro sign, raised digits, degrees.
+fn plain(text: &str) -> String {
     let plain: String = text
         .trim()
         .chars()
@@ -220,15 +220,24 @@ fn from_display(text: &str) -> Option<String> {
             c => c,
         })
         .collect();
-    let lower = plain.trim().to_lowercase();
-    if NO_UNITS.contains(&lower.as_str()) {
+    plain.trim().to_owned()
+}
+
+/// What a unit for people is known to mean.
+fn known(text: &str) -> Option<&'static str> {
+    ALIAS.get(plain(text).to_lowercase().as_str()).copied()
+}
+
+/// A unit as UCUM, from the unit for people: only what is known is translated, the rest goes to UCUM as it is.
+fn from_display(text: &str) -> Option<String> {
+    let plain = plain(text);
+    if NO_UNITS.contains(&plain.to_lowercase().as_str()) {
         return None;
     }
     // `MG` is megagauss to UCUM: the alias goes first.
-    ALIAS
-        .get(lower.as_str())
-        .map(|ucum| (*ucum).to_owned())
-        .or_else(|| (!plain.trim().is_empty()).then(|| plain.trim().to_owned()))
+    known(text)
+        .map(str::to_owned)
+        .or_else(|| (!plain.is_empty()).then_some(plain))
 }
 
 impl Quantity {
@@ -263,21 +272,39 @@ impl Quantity {
         from_display(&text).ok_or(Refused::Unit)
     }
 
+    /// Whether the unit for people means another one than the code `ucum`: `mg/dL` beside the code `umol/L`.
+    ///
+    /// One of the two is wrong, and nothing says which. Only texts that are known are judged.
+    fn contradicts(&self, ucum: &str) -> bool {
+        let Some(said) = self.unit.as_deref().and_then(known).filter(|said| *said != ucum) else {
+            return false;
+        };
+        // Equivalents stand for moles and arbitrary units for each other, and 1.73 m2 is written in many ways.
+        let loose = has_atom(said, "eq") || said.contains('U') || (is_indexed(said) && is_indexed(ucum));
+        !loose && !convert(1.0, said, ucum, Analyte::default()).is_ok_and(|one| (one - 1.0).abs() <= 1e-3)
+    }
+
     /// Value in `to`.
     ///
     /// # Errors
     /// [`Refused`].
     pub fn to(&self, to: &str, analyte: Analyte) -> Result<f64, Refused> {
-        convert(self.number()?, &self.ucum()?, to, analyte)
+        let (number, unit) = (self.number()?, self.ucum()?);
+        if self.contradicts(&unit) {
+            return Err(Refused::Unit);
+        }
+        convert(number, &unit, to, analyte)
     }
 
-    /// Value and unit as recorded.
+    /// Value and unit as recorded; both units where they contradict each other.
     pub fn shown(&self) -> String {
         let unit = self.unit.as_deref().or(self.code.as_deref()).unwrap_or_default();
+        let code = self.ucum().ok().filter(|code| self.contradicts(code));
         format!(
-            "{}{} {unit}",
+            "{}{} {unit}{}",
             self.comparator.as_deref().unwrap_or_default(),
-            self.value.as_deref().unwrap_or("?")
+            self.value.as_deref().unwrap_or("?"),
+            code.map(|code| format!(", code {code}")).unwrap_or_default()
         )
         .trim()
         .to_owned()
@@ -495,6 +522,38 @@ mod tests {
             "NaN", "inf", "-inf", "1e308", "1e999", "infinity", "", "five", "0x10", "1,5", "1e10",
         ] {
             assert_eq!(ucum(value, "mg").to("mg", NONE), Err(Refused::NotANumber), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_unit_and_a_code_that_contradict_each_other() {
+        let both = |unit: &str, code: &str| Quantity {
+            unit: Some(unit.into()),
+            ..ucum("84", code)
+        };
+        for (unit, code, to) in [
+            ("mg/dL", "umol/L", "mg/dL"),
+            ("umol/L", "mg/dL", "mg/dL"),
+            ("lb", "kg", "kg"),
+            ("cm", "kg", "kg"),
+            ("g", "mg", "mg"),
+            ("mL", "mg", "mg"),
+            ("mg/kg", "mg", "mg"),
+        ] {
+            let quantity = both(unit, code);
+            assert_eq!(quantity.to(to, CREATININE), Err(Refused::Unit), "{unit} {code}");
+            assert_eq!(quantity.shown(), format!("84 {unit}, code {code}"));
+        }
+        for (unit, code, to) in [
+            ("mcg/mL", "mg/L", "mg/L"),
+            ("lbs", "[lb_av]", "kg"),
+            ("In", "[in_i]", "cm"),
+            ("K/uL", "10*9/L", "10*3/uL"),
+            ("mEq/L", "mmol/L", "mmol/L"),
+            ("x", "mg", "mg"),
+            ("units", "mg", "mg"),
+        ] {
+            assert!(both(unit, code).to(to, NONE).is_ok(), "{unit} {code}");
         }
     }
 

@@ -236,7 +236,12 @@ fn options(case: &Case<'_>, advised: &Advised) -> String {
             let args = [
                 ("option", reader.plan(file, &option.plan, true)),
                 ("value", reader.prediction(option.goal.p50)),
-                ("trough", option.shape.map_or_else(|| "-".to_owned(), |s| reader.prediction(s.trough.p50))),
+                (
+                    "trough",
+                    option
+                        .shape
+                        .map_or_else(|| "-".to_owned(), |s| reader.prediction(s.trough.p50)),
+                ),
                 ("chance", reader.percent(option.chance_goal)),
                 ("harm", reader.percent(option.chance_harm)),
             ];

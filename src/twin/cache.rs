@@ -1,6 +1,7 @@
 //! Twins between calls: reused when the facts and the files are the same, never lost to a concurrent call.
 //!
-//! A stored twin holds the posterior modes, not the card: what is advised also depends on the moment and on the draft.
+//! A stored twin holds the posterior, modes and draws, not the card: what is advised also depends on the moment and on
+//! the draft.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    engine::Fit,
+    engine::{Draws, Fit},
     store::{PutError, Revision, TwinKey, TwinStore},
 };
 
 use super::ledger::{Inputs, Ledger};
 
 /// Changes whenever the meaning of what is stored changes; older records are then fitted anew.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// A call that lost the race this often goes on without storing.
 const TRIES: usize = 8;
 
@@ -37,20 +38,29 @@ struct Record {
     fingerprint: [u8; 32],
     /// Newest dose or level that it knows.
     newest: Option<Timestamp>,
-    fits: BTreeMap<String, Fit>,
+    posterior: Posterior,
+}
+
+/// What the facts made of the models.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Posterior {
+    /// Fits by model id.
+    pub fits: BTreeMap<String, Fit>,
+    /// Parameter sets, with the place of the model each batch belongs to among those that vote.
+    pub draws: Vec<(usize, Draws)>,
 }
 
 /// What was found in the store.
 pub struct Found {
-    /// The fits by model id, when they are of the same facts and files.
-    pub fits: Option<BTreeMap<String, Fit>>,
+    /// The posterior, when it is of the same facts and files.
+    pub posterior: Option<Posterior>,
     /// Of whatever is stored, for the next write.
     revision: Option<Revision>,
 }
 
-/// SHA-256 of everything that a fit depends on.
+/// SHA-256 of everything that a posterior with so many draws depends on.
 #[must_use]
-pub fn fingerprint(files_sha256: &str, inputs: &Inputs, ledger: &Ledger) -> [u8; 32] {
+pub fn fingerprint(files_sha256: &str, inputs: &Inputs, ledger: &Ledger, draws: usize) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_be_bytes());
@@ -58,6 +68,7 @@ pub fn fingerprint(files_sha256: &str, inputs: &Inputs, ledger: &Ledger) -> [u8;
     };
     part(env!("CARGO_PKG_VERSION").as_bytes());
     part(files_sha256.as_bytes());
+    part(&(draws as u64).to_be_bytes());
     for (name, value) in inputs {
         part(name.as_bytes());
         part(&value.to_bits().to_be_bytes());
@@ -76,6 +87,13 @@ pub fn fingerprint(files_sha256: &str, inputs: &Inputs, ledger: &Ledger) -> [u8;
     hash.finalize().into()
 }
 
+/// A record of this version; anything else is as good as none.
+fn read(payload: &[u8]) -> Option<Record> {
+    postcard::from_bytes::<Record>(payload)
+        .ok()
+        .filter(|record| record.schema == SCHEMA)
+}
+
 impl Cache<'_> {
     /// Looks for the twin. A store that fails is a store that knows nothing.
     #[must_use]
@@ -88,22 +106,20 @@ impl Cache<'_> {
             }
         };
         let revision = stored.as_ref().map(|s| s.revision);
-        let record = stored.and_then(|s| serde_json::from_slice::<Record>(&s.payload).ok());
-        let fits = record
-            .filter(|r| r.schema == SCHEMA && r.fingerprint == *fingerprint)
-            .map(|r| r.fits);
-        Found { fits, revision }
+        let record = stored.and_then(|s| read(&s.payload));
+        let posterior = record.filter(|r| r.fingerprint == *fingerprint).map(|r| r.posterior);
+        Found { posterior, revision }
     }
 
     /// Stores the twin. When another call stored first, the one that knows the newer facts stays.
-    pub fn keep(&self, found: &Found, fingerprint: [u8; 32], newest: Option<Timestamp>, fits: BTreeMap<String, Fit>) {
+    pub fn keep(&self, found: &Found, fingerprint: [u8; 32], newest: Option<Timestamp>, posterior: Posterior) {
         let record = Record {
             schema: SCHEMA,
             fingerprint,
             newest,
-            fits,
+            posterior,
         };
-        let Ok(payload) = serde_json::to_vec(&record) else {
+        let Ok(payload) = postcard::to_stdvec(&record) else {
             return;
         };
         let mut revision = found.revision;
@@ -112,10 +128,8 @@ impl Cache<'_> {
                 Ok(_) => return,
                 Err(PutError::Conflict(_)) => {
                     let Ok(current) = self.store.get(self.key) else { return };
-                    let theirs = current
-                        .as_ref()
-                        .and_then(|s| serde_json::from_slice::<Record>(&s.payload).ok());
-                    if theirs.is_some_and(|t| t.schema == SCHEMA && t.newest > record.newest) {
+                    let theirs = current.as_ref().and_then(|s| read(&s.payload));
+                    if theirs.is_some_and(|t| t.newest > record.newest) {
                         return;
                     }
                     revision = current.map(|s| s.revision);

@@ -15,12 +15,23 @@ impl Interval {
     /// Of a sample, by linear interpolation between order statistics. Not-a-number when the sample is empty.
     #[must_use]
     pub fn of(sample: &[f64]) -> Self {
-        let mut sample = sample.to_vec();
+        Self::of_owned(sample.to_vec())
+    }
+
+    /// As [`Interval::of`], for a sample that is not needed any more.
+    #[must_use]
+    pub fn of_owned(mut sample: Vec<f64>) -> Self {
         let mut at = |p: f64| -> f64 {
-            let Some(last) = sample.len().checked_sub(1) else { return f64::NAN };
+            let Some(last) = sample.len().checked_sub(1) else {
+                return f64::NAN;
+            };
             #[expect(clippy::cast_precision_loss, reason = "samples are far smaller than 2^52")]
             let position = p * last as f64;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and last")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between 0 and last"
+            )]
             let below = position.floor() as usize;
             // Selection, not sorting: cards ask for hundreds of intervals.
             let (_, low, above) = sample.select_nth_unstable_by(below.min(last), f64::total_cmp);

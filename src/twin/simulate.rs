@@ -14,11 +14,11 @@ use super::{
 };
 
 /// Draws behind a picture; chances use all of them.
-const PICTURED: usize = 250;
+const PICTURED: usize = 200;
 /// Hours ahead that are drawn.
 const AHEAD: u32 = 72;
 /// Points of the past that are drawn at most.
-const BEHIND: u32 = 100;
+const BEHIND: u32 = 80;
 
 /// How a plan would do, over the draws of the posterior.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,12 +68,11 @@ pub struct Simulator<'a> {
 }
 
 impl<'a> Simulator<'a> {
-    /// Draws `n` parameter sets from the posterior.
+    /// With parameter sets drawn from the posterior, each batch with the place of its model.
     ///
     /// # Errors
-    /// When no model gives any.
-    pub fn new(twin: &'a Twin, file: &'a TwinFile, n: usize, seed: u64) -> Result<Self, EngineError> {
-        let draws = twin.draws(n, seed);
+    /// When there is none.
+    pub fn new(twin: &'a Twin, file: &'a TwinFile, draws: Vec<(usize, Draws)>) -> Result<Self, EngineError> {
         if draws.is_empty() {
             return Err(EngineError::NotFinite { what: "the posterior" });
         }
@@ -126,10 +125,21 @@ impl<'a> Simulator<'a> {
         let ledger = &self.twin.ledger;
         let mut prepared = Vec::with_capacity(self.draws.len());
         for (member, draws) in &self.draws {
-            let Some(member) = self.twin.members.get(*member) else { continue };
-            prepared.push(Prepared::new(member.model.system(), draws, &ledger.doses, ledger.now, self.twin.output)?);
+            let Some(member) = self.twin.members.get(*member) else {
+                continue;
+            };
+            prepared.push(Prepared::new(
+                member.model.system(),
+                draws,
+                &ledger.doses,
+                ledger.now,
+                self.twin.output,
+            )?);
         }
-        Ok(Ready { simulator: self, prepared })
+        Ok(Ready {
+            simulator: self,
+            prepared,
+        })
     }
 
     /// Percentiles of the level over time, of the past and under each plan.
@@ -224,7 +234,7 @@ impl<'a> Simulator<'a> {
         }
         Ok(columns
             .into_par_iter()
-            .map(|c| c.iter().map(|values| Interval::of(values)).collect())
+            .map(|c| c.into_iter().map(Interval::of_owned).collect())
             .collect())
     }
 }
@@ -251,7 +261,13 @@ impl Ready<'_> {
         for prepared in &self.prepared {
             let part = if exposure && window.is_none() {
                 let areas = prepared.exposures(&regimens, 24.0)?;
-                areas.into_iter().map(|auc_steady| Measures { auc_steady, ..Measures::default() }).collect()
+                areas
+                    .into_iter()
+                    .map(|auc_steady| Measures {
+                        auc_steady,
+                        ..Measures::default()
+                    })
+                    .collect()
             } else {
                 prepared.measures(&regimens, 24.0, window)?
             };
@@ -288,14 +304,19 @@ impl Ready<'_> {
         let mut peaks = vec![Vec::new(); plans.len()];
         let mut troughs = vec![Vec::new(); plans.len()];
         for prepared in &self.prepared {
-            for ((peak, trough), part) in
-                peaks.iter_mut().zip(&mut troughs).zip(prepared.measures(&regimens, 24.0, None)?)
+            for ((peak, trough), part) in peaks
+                .iter_mut()
+                .zip(&mut troughs)
+                .zip(prepared.measures(&regimens, 24.0, None)?)
             {
                 peak.extend(part.peak_steady);
                 trough.extend(part.trough_steady);
             }
         }
-        let shape = |(peak, trough): (&Vec<f64>, &Vec<f64>)| Shape { peak: Interval::of(peak), trough: Interval::of(trough) };
+        let shape = |(peak, trough): (&Vec<f64>, &Vec<f64>)| Shape {
+            peak: Interval::of(peak),
+            trough: Interval::of(trough),
+        };
         Ok(peaks.iter().zip(&troughs).map(shape).collect())
     }
 }

@@ -43,6 +43,14 @@ fn what_cannot_be_used_is_said() {
     assert_eq!(ids(&drafts(&oral).1), ["remark-order-route"]);
     let needed = with(base.clone(), "/dosageInstruction/0/asNeededBoolean", json!(true));
     assert_eq!(drafts(&needed).0[0].unclear.as_deref(), Some("order-unclear-as-needed"));
+    for (status, id) in [
+        ("entered-in-error", "remark-order-entered-in-error"),
+        ("cancelled", "remark-order-forbidden"),
+        ("stopped", "remark-order-forbidden"),
+    ] {
+        let (orders, remarks) = drafts(&with(base.clone(), "/status", json!(status)));
+        assert_eq!((orders.len(), ids(&remarks)), (0, vec![id]));
+    }
     assert!(drafts(&without(base.clone(), "medicationCodeableConcept")).0.is_empty());
     let text = with(base, "/medicationCodeableConcept", json!({"text": "Vancomycin 1 g"}));
     let (orders, remarks) = drafts(&text);

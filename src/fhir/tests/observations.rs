@@ -72,6 +72,22 @@ fn subject() {
         with(retracted, "/subject/reference", json!("Patient/q")),
         "remark-other-subject",
     );
+    // The weight of the child in the chart of the mother.
+    let about = |focus: Value| with(l(), "/focus", focus);
+    ignored(about(json!([{"reference": "Patient/q"}])), "remark-other-subject");
+    ignored(about(json!([{"reference": "RelatedPerson/p"}])), "remark-other-subject");
+    ignored(
+        with(
+            about(json!([{"reference": "Patient/q"}])),
+            "/status",
+            json!("entered-in-error"),
+        ),
+        "remark-other-subject",
+    );
+    assert_eq!(
+        facts(&[about(json!([{"reference": "Patient/p"}]))]).measured["C"].len(),
+        1
+    );
     for reference in ["Patient/p/_history/1", "http://x/Patient/p", "urn:uuid:p"] {
         assert_eq!(
             facts(&[with(l(), "/subject", json!({"reference": reference}))]).measured["C"].len(),
@@ -250,6 +266,20 @@ fn limits() {
         with(l(), "/valueQuantity/comparator", json!("ad")),
         "remark-not-a-number",
     );
+}
+
+#[test]
+fn a_value_beside_the_reason_why_there_is_none() {
+    let why = json!({"coding": [{"code": "error"}]});
+    ignored(with(l(), "/dataAbsentReason", why), "remark-no-value");
+}
+
+#[test]
+fn a_unit_that_contradicts_its_code() {
+    let both = with(l(), "/valueQuantity/unit", json!("g/L"));
+    let got = facts(std::slice::from_ref(&both));
+    assert_eq!(got.ignored[0].args["value"], "18.5 g/L, code mg/L");
+    ignored(both, "remark-unit");
 }
 
 #[test]
