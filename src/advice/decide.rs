@@ -91,6 +91,12 @@ fn share(sample: &[f64], test: impl Fn(f64) -> bool) -> f64 {
 pub fn evaluate(simulated: &Simulated, goal: &Goal, harm: &Harm) -> Evaluated {
     let [low, high] = goal.within;
     let interval = Interval::of(&simulated.goal);
+    let same = (goal.measure, &goal.output) == (harm.measure, &harm.output);
+    let harm_median = if same {
+        interval.p50
+    } else {
+        Interval::of(&simulated.harm).p50
+    };
     let chance_goal = share(&simulated.goal, |v| (low..=high).contains(&v));
     let chance_harm = share(&simulated.harm, |v| v > harm.above);
     let steady = chance_goal - harm.weight * chance_harm;
@@ -109,7 +115,7 @@ pub fn evaluate(simulated: &Simulated, goal: &Goal, harm: &Harm) -> Evaluated {
         chance_low: share(&simulated.goal, |v| v < low),
         chance_harm,
         score,
-        blocked: Interval::of(&simulated.harm).p50 > harm.blocked_above,
+        blocked: harm_median > harm.blocked_above,
     }
 }
 
@@ -152,7 +158,9 @@ pub fn decide(mut options: Vec<Evaluated>, every: &[f64], goal: &Goal, rules: &A
     };
     options.sort_by(rank);
     let keep = options.iter().position(|o| o.plan.kind == Kind::Keep);
-    let best = options.iter().position(|o| o.plan.kind == Kind::Change && !o.blocked);
+    let best = options
+        .iter()
+        .position(|o| o.plan.kind == Kind::Change && !o.blocked && o.chance_goal > o.chance_harm);
     let decision = match (
         keep.and_then(|k| options.get(k)),
         best.and_then(|b| options.get(b).map(|o| (b, o))),

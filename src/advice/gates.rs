@@ -1,16 +1,27 @@
 //! When nothing may be advised. Each refusal says what is wrong and what would help.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::{
     model::twin_file::TwinFile,
     patient::{
-        facts::{Bound, Facts, Measurement, Sex},
+        facts::{Bound, Facts, Measurement, Remark, Sex},
         needs::UseAs,
     },
     twin::ledger::Inputs,
     wording::{Language, Phrase, Wording},
 };
+
+/// How loudly a refusal is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// Something is missing, or the patient is not one for these models.
+    Info,
+    /// The record itself is in doubt.
+    Warning,
+    /// The plan at hand is predicted to harm, or is outside what can be given.
+    Critical,
+}
 
 /// Why no dose is advised.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +32,8 @@ pub struct Refusal {
     pub what: Phrase,
     /// What would help.
     pub help: Phrase,
-    /// Whether the record itself is in doubt (a level that cannot be right): shown as a warning.
-    pub warning: bool,
+    /// How loudly it is said.
+    pub urgency: Urgency,
     /// Whether a new level would help: offered as an order.
     pub order_level: bool,
 }
@@ -41,8 +52,35 @@ impl Refusal {
             reason,
             what: Phrase::message(what, args),
             help,
-            warning: false,
+            urgency: Urgency::Info,
             order_level: false,
+        }
+    }
+
+    /// The same, said as a warning.
+    #[must_use]
+    pub fn warning(self) -> Self {
+        Self {
+            urgency: Urgency::Warning,
+            ..self
+        }
+    }
+
+    /// The same, said as critical.
+    #[must_use]
+    pub fn critical(self) -> Self {
+        Self {
+            urgency: Urgency::Critical,
+            ..self
+        }
+    }
+
+    /// The same, offering an order for a new level.
+    #[must_use]
+    pub fn with_level(self) -> Self {
+        Self {
+            order_level: true,
+            ..self
         }
     }
 }
@@ -58,13 +96,53 @@ const UNKNOWN_DOSES: [&str; 7] = [
     "remark-dose-stopped",
 ];
 
-/// Whether the record knows of doses that could not be used: levels cannot be explained then, and nobody is without drug.
-#[must_use]
-pub fn doses_unknown(facts: &Facts) -> bool {
+/// Remarks which mean that a resource could not be read at all; `type` among their arguments says of which type.
+const UNREADABLE: [&str; 3] = ["remark-unreadable", "remark-unreadable-entry", "remark-modified"];
+
+/// Doses of the same drug that start closer together than this may be one dose, recorded twice.
+const CROWDED: SignedDuration = SignedDuration::from_mins(15);
+
+fn unreadable(facts: &Facts, kind: &str) -> bool {
+    let is = |remark: &&Remark| remark.args.get("type").is_some_and(|t| t == kind);
     facts
         .ignored
         .iter()
-        .any(|remark| UNKNOWN_DOSES.contains(&remark.id.as_str()))
+        .filter(is)
+        .any(|remark| UNREADABLE.contains(&remark.id.as_str()))
+}
+
+/// Whether the record knows of doses that could not be used: levels cannot be explained then, and nobody is without drug.
+#[must_use]
+pub fn doses_unknown(facts: &Facts) -> bool {
+    let unknown = facts
+        .ignored
+        .iter()
+        .any(|remark| UNKNOWN_DOSES.contains(&remark.id.as_str()));
+    unknown || unreadable(facts, "MedicationAdministration")
+}
+
+/// Whether a Condition or Procedure could not be read: it might be one that refuses.
+#[must_use]
+pub fn conditions_unknown(facts: &Facts) -> bool {
+    unreadable(facts, "Condition") || unreadable(facts, "Procedure")
+}
+
+/// Whether two doses stand so close together that they may be one.
+#[must_use]
+pub fn doses_crowded(facts: &Facts) -> bool {
+    let next = facts.given.iter().skip(1);
+    facts
+        .given
+        .iter()
+        .zip(next)
+        .any(|(a, b)| b.time.duration_since(a.time) < CROWDED)
+}
+
+/// Whether a remark must be seen even when there are many: something that decides was not read.
+#[must_use]
+pub fn decides(remark: &Remark) -> bool {
+    let id = remark.id.as_str();
+    matches!(id, "remark-partial" | "remark-unread") || UNKNOWN_DOSES.contains(&id) || UNREADABLE.contains(&id)
 }
 
 /// The newest value of a covariate that is still fresh.
@@ -108,7 +186,7 @@ pub fn inputs(
             reason: "flag",
             what: Phrase::Text(rule.say.clone()),
             help: Phrase::Text(rule.help.clone()),
-            warning: false,
+            urgency: Urgency::Info,
             order_level: false,
         });
     }
@@ -211,7 +289,7 @@ pub fn inputs(
                 reason: "unstable",
                 what: Phrase::Text(rule.say.clone()),
                 help: Phrase::Text(rule.help.clone()),
-                warning: false,
+                urgency: Urgency::Info,
                 order_level: true,
             });
         }

@@ -4,22 +4,22 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     engine::Draws,
-    model::catalog::Definition,
+    model::{catalog::Definition, twin_file::TwinFile},
     patient::facts::{Facts, Order},
     twin::{
         cache::{Cache, Posterior, fingerprint},
         ledger::{Inputs, Ledger},
         personalise::{KeyParameter, Twin, fit_all, seed},
-        plan::{Kind, Plan, grid, loading_doses, same},
+        plan::{Kind, Plan, grid, loading_doses, practical, same},
         simulate::{Curves, Simulator},
     },
-    wording::{Language, Wording, significant},
+    wording::{Language, Wording, number, significant},
 };
 
 use super::{
-    decide::{Advice, decide, evaluate},
-    gates::{Refusal, doses_unknown, inputs},
-    present::{Present, drafted, on_treatment, present},
+    decide::{Advice, Decision, decide, evaluate},
+    gates::{Refusal, conditions_unknown, doses_crowded, doses_unknown, inputs},
+    present::{Present, active_orders, drafted, on_treatment, present},
 };
 
 /// Alternatives that a card lists.
@@ -35,8 +35,12 @@ pub struct Question<'a> {
     pub draft: Option<&'a Order>,
     /// Whether the drug is being ordered by a way that the twin does not cover.
     pub other_way: bool,
-    /// Whether the list of doses given could only be read in part.
-    pub doses_partial: bool,
+    /// Why the draft's dose cannot be read, when a dose is there to be judged: a message of the catalogue.
+    pub draft_unclear: Option<String>,
+    /// Whether there are several drafts for this drug, which would be given together.
+    pub several_drafts: bool,
+    /// Whether a list that decides (doses, conditions, levels) could only be read in part.
+    pub partial: bool,
     /// The moment of the call.
     pub now: Timestamp,
     /// Zone of dates.
@@ -85,6 +89,24 @@ pub fn consider(question: &Question<'_>) -> Outcome {
     if question.other_way {
         return Outcome::Refused(Refusal::new("other-way", "refuse-other-way", "help-other-way", []));
     }
+    if question.several_drafts {
+        return Outcome::Refused(Refusal::new(
+            "several-drafts",
+            "refuse-several-drafts",
+            "help-several-drafts",
+            [],
+        ));
+    }
+    if let Some(reason) = &question.draft_unclear {
+        let reason = Wording::of(Language::from_tag(question.language)).say(reason, []);
+        let args = [("reason", reason)];
+        return Outcome::Refused(Refusal::new(
+            "draft-unclear",
+            "refuse-draft-unclear",
+            "help-draft-unclear",
+            args,
+        ));
+    }
     if question.draft.is_none() && !on_treatment(facts, &definition.file.treatment, *now) {
         return Outcome::Silent;
     }
@@ -101,33 +123,35 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
     let file = &definition.file;
     let language = Language::from_tag(question.language);
     let inputs = inputs(file, facts, now, question.zone, question.language)?;
-    if question.doses_partial {
+    if question.partial || conditions_unknown(facts) {
         return Err(Refusal::new("partial", "refuse-partial", "help-partial", []));
     }
     let ledger = Ledger::new(file, facts, now);
+    if doses_crowded(facts) && !ledger.levels.is_empty() {
+        return Err(Refusal::new("doses-crowded", "refuse-doses-crowded", "help-doses-crowded", []).warning());
+    }
     if doses_unknown(facts) && !ledger.levels.is_empty() {
-        let refusal = Refusal::new("doses-unknown", "refuse-doses-unknown", "help-doses-unknown", []);
-        return Err(Refusal {
-            warning: true,
-            ..refusal
-        });
+        return Err(Refusal::new("doses-unknown", "refuse-doses-unknown", "help-doses-unknown", []).warning());
     }
     if ledger.level_without_dose().is_some() {
-        let refusal = Refusal::new(
+        return Err(Refusal::new(
             "level-without-dose",
             "refuse-level-without-dose",
             "help-level-without-dose",
             [],
-        );
-        return Err(Refusal {
-            warning: true,
-            ..refusal
-        });
+        )
+        .warning());
     }
 
     let (twin, draws) = twin(question, &inputs, ledger)?;
     let in_force = present(facts, &file.treatment, now);
     let plan = question.draft.and_then(|d| drafted(d, &file.treatment)).or(in_force);
+    if let Some(plan) = plan.as_ref().filter(|p| !practical(&file.treatment, &p.regimen)) {
+        return Err(outside_the_list(file, plan, language));
+    }
+    if question.draft.is_none() && active_orders(facts) > 1 {
+        return Err(Refusal::new("several-orders", "refuse-several-orders", "help-several-orders", []).warning());
+    }
     let weight = file
         .treatment
         .loading
@@ -151,6 +175,9 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
             option.shape = Some(shape);
         }
     }
+    if let Some(refusal) = accumulated(file, &advice, language) {
+        return Err(refusal);
+    }
     let drawn = advice.alternatives(1).into_iter().chain(advice.keep);
     let mut shown: Vec<Plan> = drawn
         .filter_map(|i| Some(advice.options.get(i)?.plan.clone()))
@@ -168,6 +195,41 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
         key,
         curves,
         twin,
+    })
+}
+
+/// A plan that is beyond what the twin's file allows is said so, and not compared with anything.
+fn outside_the_list(file: &TwinFile, plan: &Present, language: Language) -> Refusal {
+    let show = |v: f64| number(v, language);
+    let every = &file.treatment.every;
+    let args = [
+        ("amount", show(plan.regimen.amount)),
+        ("interval", show(plan.regimen.interval_hours)),
+        ("duration", show(plan.regimen.duration_hours)),
+        ("unit", file.treatment.unit.clone()),
+        ("single", show(file.treatment.single_max)),
+        ("daily", show(file.treatment.daily_max)),
+        ("longest", show(every.iter().copied().fold(0.0, f64::max))),
+    ];
+    Refusal::new("outside-list", "refuse-outside-list", "help-outside-list", args).critical()
+}
+
+/// Steady state is not all: with what is already in the body, the next day may harm under every plan.
+fn accumulated(file: &TwinFile, advice: &Advice, language: Language) -> Option<Refusal> {
+    let concerned = match advice.decision {
+        Decision::Recommend(i) => Some(i),
+        _ => advice.keep,
+    };
+    let next_day = advice.options.get(concerned?)?.shape?.next_day?;
+    (next_day.p50 > file.harm.blocked_above).then(|| {
+        let args = [
+            ("label", file.goal.label.get(language.tag()).to_owned()),
+            ("value", significant(next_day.p50, 3, language)),
+            ("limit", number(file.harm.blocked_above, language)),
+        ];
+        Refusal::new("accumulated", "refuse-accumulated", "help-accumulated", args)
+            .critical()
+            .with_level()
     })
 }
 
@@ -200,12 +262,9 @@ fn twin(question: &Question<'_>, inputs: &Inputs, ledger: Ledger) -> Result<(Twi
             ("measured", significant(wrong.measured, 3, language)),
             ("unit", twin.level_unit().to_owned()),
         ];
-        let refusal = Refusal::new("misfit", "refuse-misfit", "help-misfit", args);
-        return Err(Refusal {
-            warning: true,
-            order_level: true,
-            ..refusal
-        });
+        return Err(Refusal::new("misfit", "refuse-misfit", "help-misfit", args)
+            .warning()
+            .with_level());
     }
     if let Some(known) = known {
         return Ok((twin, known.draws));
@@ -231,12 +290,7 @@ fn twin(question: &Question<'_>, inputs: &Inputs, ledger: Ledger) -> Result<(Twi
 }
 
 /// The present plan, and every regimen of the grid; with a loading dose first while no dose has been given.
-fn candidates(
-    file: &crate::model::twin_file::TwinFile,
-    facts: &Facts,
-    present: Option<&Present>,
-    weight: Option<f64>,
-) -> Vec<Plan> {
+fn candidates(file: &TwinFile, facts: &Facts, present: Option<&Present>, weight: Option<f64>) -> Vec<Plan> {
     let mut plans = Vec::new();
     if let Some(present) = present {
         plans.push(Plan {
@@ -257,11 +311,18 @@ fn candidates(
                 regimen: Some(regimen),
             });
         }
-        plans.extend(loading.iter().filter(|l| **l > regimen.amount).map(|l| Plan {
-            kind: Kind::Change,
-            loading: Some(*l),
-            regimen: Some(regimen),
-        }));
+        // The loading dose and the doses after it in the first day keep the daily maximum too.
+        let after = ((24.0 / regimen.interval_hours).ceil() - 1.0) * regimen.amount;
+        plans.extend(
+            loading
+                .iter()
+                .filter(|l| **l > regimen.amount && **l + after <= file.treatment.daily_max)
+                .map(|l| Plan {
+                    kind: Kind::Change,
+                    loading: Some(*l),
+                    regimen: Some(regimen),
+                }),
+        );
     }
     plans
 }

@@ -59,6 +59,12 @@ pub fn present(facts: &Facts, treatment: &Treatment, now: Timestamp) -> Option<P
     })
 }
 
+/// How many orders of the record are in force: more than one are given together, and none of them alone is the plan.
+#[must_use]
+pub fn active_orders(facts: &Facts) -> usize {
+    facts.orders.iter().filter(|o| !o.draft && o.active).count()
+}
+
 /// The regimen of a draft order, when it is clear.
 #[must_use]
 pub fn drafted(order: &Order, treatment: &Treatment) -> Option<Present> {

@@ -270,6 +270,7 @@ impl<'a> Prepared<'a> {
         let parts: Vec<Vec<[Lanes; 4]>> = self
             .blocks
             .par_iter()
+            .with_min_len(64)
             .map(|block| block.measures(regimens, span, &steps, &layouts, width))
             .collect();
         let mut all = Vec::with_capacity(regimens.len());

@@ -113,7 +113,8 @@ fn too_long(request: &ServiceRequest) -> Option<Failure> {
 
 fn is_json<B>(response: &ServiceResponse<B>) -> bool {
     let content_type = response.headers().get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+    let json: [&[u8]; 2] = [b"application/json", b"application/fhir+json"];
+    content_type.is_some_and(|value| json.iter().any(|kind| value.as_bytes().starts_with(kind)))
 }
 
 /// The same error with an OperationOutcome for its body. Headers, such as Allow and those of CORS, stay.

@@ -35,7 +35,8 @@ pub struct HttpSettings {
     pub background_limit: Duration,
     /// Open connections. Default 1000; further ones wait to be accepted.
     pub max_connections: usize,
-    /// Evaluations at one time. Default: two for each processor.
+    /// Calls in progress at one time, most of which wait for a FHIR server. Default 256. How many compute is not set here: two
+    /// for each processor.
     pub max_evaluations: usize,
     /// Calls that wait for an evaluation to end. Default 64; further ones get 503 with Retry-After.
     pub queue: usize,
@@ -60,7 +61,7 @@ impl Default for HttpSettings {
             deadline: Duration::from_secs(2),
             background_limit: Duration::from_secs(30),
             max_connections: 1000,
-            max_evaluations: 2 * processors,
+            max_evaluations: 256,
             queue: 64,
             shutdown_timeout: Duration::from_secs(10),
             cors: CorsSettings::default(),

@@ -13,6 +13,10 @@ use crate::patient::needs::{ATC, AssumedInfusion, Code, Drug, Flag, LOINC, Measu
 
 /// System of ICD-10-CM.
 const ICD10: &str = "http://hl7.org/fhir/sid/icd-10-cm";
+/// System of ICD-10-PCS.
+const ICD10_PCS: &str = "http://www.cms.gov/Medicare/Coding/ICD10";
+/// System of CPT.
+const CPT: &str = "http://www.ama-assn.org/go/cpt";
 /// System of the international ICD-10.
 const ICD10_WHO: &str = "http://hl7.org/fhir/sid/icd-10";
 
@@ -116,6 +120,8 @@ pub struct Treatment {
     pub infusion: AssumedInfusion,
     /// Highest dose a day, in `unit`.
     pub daily_max: f64,
+    /// Highest single dose, in `unit`.
+    pub single_max: f64,
     /// Loading dose, when the drug has one.
     pub loading: Option<Loading>,
     /// A dose this recent, or an active order, means that the patient is on treatment.
@@ -377,6 +383,10 @@ struct RawFlag {
     snomed: Vec<String>,
     #[serde(default)]
     icd10: Vec<String>,
+    #[serde(default)]
+    icd10pcs: Vec<String>,
+    #[serde(default)]
+    cpt: Vec<String>,
     within: Option<Spanned<String>>,
 }
 
@@ -408,6 +418,7 @@ struct RawTreatment {
     every: Vec<Spanned<String>>,
     infusion: RawInfusion,
     daily_max: f64,
+    single_max: f64,
     loading: Option<Loading>,
     recent: Spanned<String>,
     history: Spanned<String>,
@@ -546,6 +557,8 @@ impl TwinFile {
             let codes = coded(SNOMED, item.snomed)
                 .chain(coded(ICD10, item.icd10.clone()))
                 .chain(coded(ICD10_WHO, item.icd10))
+                .chain(coded(ICD10_PCS, item.icd10pcs))
+                .chain(coded(CPT, item.cpt))
                 .collect();
             flags.push(Flag {
                 name: name.clone(),
@@ -668,6 +681,7 @@ impl TwinFile {
                 every,
                 infusion,
                 daily_max: treatment.daily_max,
+                single_max: treatment.single_max,
                 loading: treatment.loading,
                 recent: place.duration(&treatment.recent)?,
             },

@@ -6,14 +6,14 @@ use uuid::Uuid;
 use crate::{
     advice::{
         decide::{Decision, Evaluated},
-        gates::Refusal,
+        gates::{Refusal, Urgency, covariate},
         outcome::{Advised, LISTED},
         present::KnownFrom,
     },
     cds::card::{Action, ActionType, Card, Coding, Indicator, Link, LinkType, SelectionBehavior, Source, Suggestion},
     model::{
         catalog::Definition,
-        twin_file::{Status, TwinFile},
+        twin_file::{Caution, Status, TwinFile},
     },
     patient::facts::Facts,
     twin::plan::{Kind, infusion_hours},
@@ -168,10 +168,10 @@ impl Case<'_> {
             route,
         };
         let (kind, resource) = medication_request(self.subject, &draft, &doses, self.draft).ok()?;
-        let id = if kind == ActionType::Update {
-            "action-update"
-        } else {
-            "action-order"
+        let id = match kind {
+            ActionType::Update => "action-update",
+            _ if changes => "action-order",
+            _ => "action-start",
         };
         Some(Suggestion {
             uuid: Uuid::new_v4(),
@@ -203,10 +203,10 @@ impl Case<'_> {
         } else {
             Vec::new()
         };
-        let indicator = if refusal.warning {
-            Indicator::Warning
-        } else {
-            Indicator::Info
+        let indicator = match refusal.urgency {
+            Urgency::Info => Indicator::Info,
+            Urgency::Warning => Indicator::Warning,
+            Urgency::Critical => Indicator::Critical,
         };
         self.card(summary, detail::refusal(self, refusal), indicator, suggestions)
     }
@@ -250,7 +250,14 @@ impl Case<'_> {
             reader.wording.say(id, args)
         };
         let text = match (advice.decision, keep) {
-            (Decision::OnTarget, _) => return None,
+            (Decision::OnTarget, Some(keep)) => {
+                let caution = self.caution()?;
+                let mut args = common(keep);
+                present(&mut args);
+                args.push(("caution", reader.text(&caution.say).to_owned()));
+                summary([reader.wording.say("summary-caution", args)])
+            }
+            (Decision::OnTarget, None) => return None,
             (Decision::Recommend(i), Some(_)) => {
                 let option = advice.options.get(i)?;
                 summary(["summary-change", "summary-change-short", "summary-start"].map(|id| say(id, option)))
@@ -280,6 +287,15 @@ impl Case<'_> {
         let mut card = self.card(text, detail::advice(self, advised), indicator, suggestions);
         card.extension = Some(extension);
         Some(card)
+    }
+
+    /// A caution of the twin's file that holds for this patient.
+    #[must_use]
+    pub fn caution(&self) -> Option<&Caution> {
+        let high = |c: &&Caution| {
+            covariate(self.file(), self.facts, &c.input, self.reader.now).is_some_and(|m| m.value > c.above)
+        };
+        self.file().cautions.iter().find(high)
     }
 
     /// Whether the twin is not validated for clinical use.

@@ -3,7 +3,7 @@
 use crate::{
     advice::{
         decide::Decision,
-        gates::{Refusal, covariate},
+        gates::{Refusal, covariate, decides},
         outcome::{Advised, LISTED},
         present::KnownFrom,
     },
@@ -330,12 +330,14 @@ fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
 
 fn ignored(case: &Case<'_>, twin: Option<&Twin>) -> Vec<String> {
     let (reader, facts) = (case.reader, case.facts);
-    let mut out: Vec<String> = facts
-        .assumed
-        .iter()
-        .chain(&facts.ignored)
+    let mut remarks: Vec<_> = facts.assumed.iter().chain(&facts.ignored).collect();
+    // What decides is never cut off.
+    remarks.sort_by_key(|r| !decides(r));
+    let mut out: Vec<String> = remarks
+        .into_iter()
         .map(|r| reader.remark(&case.definition.file, r))
         .collect();
+
     out.dedup();
     for level in twin.map(|t| t.ledger.levels.as_slice()).unwrap_or_default() {
         let id = match level.left_out {

@@ -3,10 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::{
-    advice::{
-        decide::Decision,
-        outcome::{Outcome, Question, consider},
-    },
+    advice::outcome::{Outcome, Question, consider},
     cds::{
         advisor::CallError,
         card::Response,
@@ -122,6 +119,18 @@ pub fn evaluate(
     }
     let drafts = drafts(advisor, definition, call);
     let draft = drafts.orders.first();
+    // While an order is being drafted, a dose that is not there yet is no fault; anything else that is unclear is.
+    let not_yet =
+        |id: &str| call.hook == Hook::OrderSelect && matches!(id, "order-unclear-no-dosage" | "order-unclear-no-dose");
+    let draft_unclear = draft
+        .filter(|d| d.order.regimen.is_none())
+        .map(|d| {
+            d.order
+                .unclear
+                .clone()
+                .unwrap_or_else(|| "order-unclear-no-dosage".to_owned())
+        })
+        .filter(|id| !not_yet(id));
     let language = Language::from_tag(call.language);
     let key = TwinKey::new(call.tenant.clone(), call.patient_id.clone(), definition.file.id.clone());
     let question = Question {
@@ -129,7 +138,11 @@ pub fn evaluate(
         facts: &facts,
         draft: draft.map(|d| &d.order),
         other_way: drafts.orders.is_empty() && drafts.other_way,
-        doses_partial: gathered.partial().any(|key| key == super::services::ADMINISTRATIONS),
+        draft_unclear,
+        several_drafts: drafts.orders.len() > 1,
+        partial: gathered
+            .partial()
+            .any(|key| super::services::decides(&definition.file, key)),
         now,
         zone: &advisor.zone,
         language: language.tag(),
@@ -167,13 +180,12 @@ pub fn evaluate(
         Outcome::Advised(advised) => {
             tracing::info!(twin = definition.file.id, reused = advised.twin.reused, decision = ?advised.advice.decision, "advised");
             let picture = picture::picture(&case, advised);
-            if advised.advice.decision == Decision::OnTarget {
-                // No card interrupts anybody; pages of ours can still draw the curve.
+            let card = case.advised(advised, picture.clone());
+            if card.is_none() {
+                // Nobody is interrupted; pages of ours can still draw the curve.
                 extension = Some(picture);
-                None
-            } else {
-                case.advised(advised, picture)
             }
+            card
         }
     };
     Ok(Response {

@@ -18,6 +18,7 @@ use std::{
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use jiff::{Timestamp, tz::TimeZone};
+use tokio::sync::Semaphore;
 
 use crate::{
     cds::{
@@ -50,6 +51,8 @@ pub struct TwinAdvisor {
     zone: TimeZone,
     as_of: AsOf,
     draws: usize,
+    /// Evaluations that compute at one time; waiting for a FHIR server does not count, so that a slow one starves nobody.
+    computing: Arc<Semaphore>,
 }
 
 /// What a [`TwinAdvisor`] is made from.
@@ -92,6 +95,9 @@ impl TwinAdvisor {
             zone: parts.zone,
             as_of: parts.as_of,
             draws: parts.draws,
+            computing: Arc::new(Semaphore::new(
+                2 * std::thread::available_parallelism().map_or(2, usize::from),
+            )),
         })
     }
 
@@ -120,8 +126,17 @@ impl TwinAdvisor {
             )));
         }
         let gathering = started.elapsed();
+        let turn = Arc::clone(&self.computing).acquire_owned();
+        let turn = tokio::time::timeout_at(call.deadline.into(), turn).await;
+        let Ok(Ok(turn)) = turn else {
+            return Err(CallError::Busy);
+        };
         let this = Arc::clone(&self);
-        let computing = tokio::task::spawn_blocking(move || evaluate::evaluate(&this, &definition, &call, &gathered));
+        let computing = tokio::task::spawn_blocking(move || {
+            let answer = evaluate::evaluate(&this, &definition, &call, &gathered);
+            drop(turn);
+            answer
+        });
         let answer = computing.await.map_err(|e| {
             tracing::error!(panicked = e.is_panic(), "an evaluation did not end");
             CallError::Internal

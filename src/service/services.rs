@@ -59,10 +59,16 @@ pub fn queries(file: &TwinFile) -> Vec<Query> {
         queries.push(query(
             "procedures",
             "Procedure?patient={{context.patientId}}&_sort=-date&_count=100".into(),
-            false,
+            true,
         ));
     }
     queries
+}
+
+/// Whether advice must not be given on a part of what a key asks for: doses, conditions, levels.
+#[must_use]
+pub fn decides(file: &TwinFile, key_asked: &str) -> bool {
+    matches!(key_asked, ADMINISTRATIONS | "conditions" | "procedures") || key_asked == key(&file.goal.output)
 }
 
 /// Prefetch key of a record item.

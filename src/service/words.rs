@@ -5,7 +5,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use crate::{
     advice::decide::Evaluated,
     model::twin_file::TwinFile,
-    patient::facts::{Measurement, Regimen, Remark},
+    patient::facts::{Bound, Measurement, Regimen, Remark},
     twin::plan::{Kind, Plan},
     wording::{Language, Wording, date_time, escape, number},
 };
@@ -46,6 +46,15 @@ impl Reader<'_> {
     /// A value of the record; one that was converted has no more figures than three.
     #[must_use]
     pub fn measured(&self, measurement: &Measurement) -> String {
+        let sign = match measurement.bound {
+            Bound::Exact => "",
+            Bound::Below => "< ",
+            Bound::Above => "> ",
+        };
+        format!("{sign}{}", self.figures(measurement))
+    }
+
+    fn figures(&self, measurement: &Measurement) -> String {
         if measurement.converted_from.is_some() {
             crate::wording::significant(measurement.value, 3, self.wording.language)
         } else {

@@ -57,6 +57,22 @@ pub fn grid(treatment: &Treatment) -> Vec<Regimen> {
     regimens
 }
 
+/// Whether a regimen is one that can be given: single and daily dose within the maxima, interval no shorter than half the
+/// shortest of the grid and no longer than its longest, infusion no faster than half the declared time and over before the
+/// next dose.
+#[must_use]
+pub fn practical(treatment: &Treatment, regimen: &Regimen) -> bool {
+    let shortest = treatment.every.iter().copied().fold(f64::INFINITY, f64::min);
+    let longest = treatment.every.iter().copied().fold(0.0, f64::max);
+    let slack = 1.0 + 1e-9;
+    regimen.amount > 0.0
+        && regimen.amount <= treatment.single_max * slack
+        && regimen.amount * 24.0 / regimen.interval_hours <= treatment.daily_max * slack
+        && (0.5 * shortest..=longest * slack).contains(&regimen.interval_hours)
+        && regimen.duration_hours < regimen.interval_hours
+        && regimen.duration_hours >= 0.5 * infusion_hours(treatment, regimen.amount)
+}
+
 /// Loading doses for a body weight: rounded, capped, each once.
 #[must_use]
 pub fn loading_doses(treatment: &Treatment, weight_kg: f64) -> Vec<f64> {
@@ -111,6 +127,28 @@ mod tests {
                 duration_hours: 1.75
             }
         )));
+    }
+
+    #[test]
+    fn what_cannot_be_given_is_told_apart() {
+        let t = treatment();
+        let plan = |amount: f64, interval_hours: f64, duration_hours: f64| Regimen {
+            amount,
+            interval_hours,
+            duration_hours,
+        };
+        assert!(practical(&t, &plan(1000.0, 12.0, 1.0)));
+        assert!(practical(&t, &plan(750.0, 6.0, 1.0)));
+        for wrong in [
+            plan(6000.0, 72.0, 6.0),
+            plan(4000.0, 48.0, 4.0),
+            plan(2000.0, 8.0, 2.0),
+            plan(1000.0, 12.0, 0.25),
+            plan(15000.0, 12.0, 15.0),
+            plan(0.0, 12.0, 1.0),
+        ] {
+            assert!(!practical(&t, &wrong), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Plans simulated over the posterior draws of all models of a twin, from what has already been given.
 
-use rayon::prelude::*;
-
 use crate::{
     engine::{Draws, EngineError, LANES, Loading, Measures, Prepared, Regimen},
     model::twin_file::{Measure, TwinFile},
@@ -16,7 +14,7 @@ use super::{
 /// Draws behind a picture; chances use all of them.
 const PICTURED: usize = 200;
 /// Hours ahead that are drawn.
-const AHEAD: u32 = 72;
+const AHEAD: u32 = 48;
 /// Points of the past that are drawn at most.
 const BEHIND: u32 = 80;
 
@@ -40,6 +38,8 @@ pub struct Shape {
     pub peak: Interval,
     /// Trough at steady state.
     pub trough: Interval,
+    /// The goal's measure over the next 24 hours, counting what is in the body now; for an exposure over 24 hours only.
+    pub next_day: Option<Interval>,
 }
 
 /// Percentiles over time.
@@ -233,7 +233,7 @@ impl<'a> Simulator<'a> {
             })?;
         }
         Ok(columns
-            .into_par_iter()
+            .into_iter()
             .map(|c| c.into_iter().map(Interval::of_owned).collect())
             .collect())
     }
@@ -301,22 +301,22 @@ impl Ready<'_> {
     /// When a model has no finite value for a plan.
     pub fn shapes(&self, plans: &[Plan]) -> Result<Vec<Shape>, EngineError> {
         let regimens: Vec<Regimen> = plans.iter().map(|p| self.simulator.regimen(p)).collect();
-        let mut peaks = vec![Vec::new(); plans.len()];
-        let mut troughs = vec![Vec::new(); plans.len()];
+        let Simulator { twin, file, .. } = self.simulator;
+        let now = twin.ledger.now;
+        let window = (file.goal.measure == Measure::Auc24).then_some((now, now + 24.0));
+        let mut all: Vec<Measures> = vec![Measures::default(); plans.len()];
         for prepared in &self.prepared {
-            for ((peak, trough), part) in peaks
-                .iter_mut()
-                .zip(&mut troughs)
-                .zip(prepared.measures(&regimens, 24.0, None)?)
-            {
-                peak.extend(part.peak_steady);
-                trough.extend(part.trough_steady);
+            for (all, part) in all.iter_mut().zip(prepared.measures(&regimens, 24.0, window)?) {
+                all.peak_steady.extend(part.peak_steady);
+                all.trough_steady.extend(part.trough_steady);
+                all.auc_window.extend(part.auc_window);
             }
         }
-        let shape = |(peak, trough): (&Vec<f64>, &Vec<f64>)| Shape {
-            peak: Interval::of(peak),
-            trough: Interval::of(trough),
+        let shape = |m: Measures| Shape {
+            peak: Interval::of_owned(m.peak_steady),
+            trough: Interval::of_owned(m.trough_steady),
+            next_day: window.map(|_| Interval::of_owned(m.auc_window)),
         };
-        Ok(peaks.iter().zip(&troughs).map(shape).collect())
+        Ok(all.into_iter().map(shape).collect())
     }
 }

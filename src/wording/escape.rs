@@ -33,7 +33,8 @@ pub fn escape(text: &str) -> String {
         }
         count += 1;
     }
-    out
+    // Some readers of Markdown make links of bare addresses.
+    out.replace("://", ": //").replace("www.", "www .")
 }
 
 /// Zero-width, bidirectional and other characters that change how the rest is read.
@@ -56,6 +57,14 @@ mod tests {
     #[test]
     fn direction_overrides_and_lines_are_dropped() {
         assert_eq!(escape("a\u{202E}b\r\nc"), "ab c");
+    }
+
+    #[test]
+    fn bare_addresses_are_no_links() {
+        assert_eq!(
+            escape("http://evil.example www.evil.example"),
+            "http: //evil.example www .evil.example"
+        );
     }
 
     #[test]

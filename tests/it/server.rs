@@ -163,6 +163,39 @@ fn drafts_as_real_clients_send_them_are_served() {
     assert_eq!(server.card("order-select", &request), None);
 }
 
+/// Silence would read as approval of a dose that nobody could read.
+#[test]
+fn a_draft_that_cannot_be_read_is_never_silently_approved() {
+    let server = Server::start();
+    let refused = |order: &Value, why: &str| {
+        let request = server.request("order-sign", &sample("lindqvist"), Some(order));
+        let card = server
+            .card("order-sign", &request)
+            .unwrap_or_else(|| panic!("{why}: a card"));
+        assert!(
+            card["summary"].as_str().unwrap().contains("no dose suggested"),
+            "{why}: {card}"
+        );
+        assert!(card.get("suggestions").is_none(), "{why}");
+    };
+    let mut order = draft("lindqvist");
+    order["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"] = json!({ "value": 4, "unit": "vial" });
+    refused(&order, "vials");
+    let mut order = draft("lindqvist");
+    order["dosageInstruction"] = json!([{ "text": "3000 mg q8h" }]);
+    refused(&order, "text only");
+    order.as_object_mut().unwrap().remove("dosageInstruction");
+    refused(&order, "nothing");
+    // Two drafts of one drug would be given together.
+    let mut request = server.request("order-sign", &sample("lindqvist"), Some(&draft("lindqvist")));
+    let entries = request["context"]["draftOrders"]["entry"].as_array_mut().unwrap();
+    let mut second = entries[0].clone();
+    second["resource"]["id"] = "second".into();
+    entries.push(second);
+    let card = server.card("order-sign", &request).expect("a card");
+    assert!(card["summary"].as_str().unwrap().contains("Several orders"), "{card}");
+}
+
 #[test]
 fn the_drug_by_another_way_is_refused() {
     let server = Server::start();

@@ -73,6 +73,8 @@ fn quote_decimals(value: &mut serde_json::Value) {
         serde_json::Value::Number(number) => *value = serde_json::Value::String(number.to_string()),
         serde_json::Value::Array(list) => list.iter_mut().for_each(quote_decimals),
         serde_json::Value::Object(members) => {
+            // Not FHIR, but sent: a member that is null says no more than one that is absent.
+            members.retain(|_, member| !member.is_null());
             for (key, member) in members.iter_mut() {
                 if !NUMBERS.contains(&key.as_str()) {
                     quote_decimals(member);
