@@ -27,7 +27,12 @@ use jumeau::{
 use serde_json::{Value, json};
 
 fn main() {
-    for (name, request) in [("cold", cold as fn() -> String), ("warm", warm)] {
+    // A filter on the command line asks for one bench alone.
+    let all = std::env::args().skip(1).all(|argument| argument.starts_with('-'));
+    for (name, request) in [("cold", cold as fn() -> String), ("warm", warm)]
+        .into_iter()
+        .filter(|_| all)
+    {
         let mut client = Client::new();
         for _ in 0..20 {
             client.call(&request());

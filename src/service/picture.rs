@@ -193,6 +193,9 @@ fn option(case: &Case<'_>, advised: &Advised, index: usize, option: &Evaluated) 
     if let (Some(shape), Some(measures)) = (option.shape, measures.as_object_mut()) {
         measures.insert("trough".to_owned(), interval(&shape.trough));
         measures.insert("peak".to_owned(), interval(&shape.peak));
+        if let Some(next_day) = shape.next_day {
+            measures.insert("next_24h".to_owned(), interval(&next_day));
+        }
     }
     let mut value = json!({
         "id": if option.plan.kind == Kind::Keep { "keep".to_owned() } else { format!("option-{}", index + 1) },

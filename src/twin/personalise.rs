@@ -113,7 +113,13 @@ fn individuals(
             Err(InputError::OutsidePopulation {
                 name, value, low, high, ..
             }) => {
-                let show = |v: f64| significant(v, 3, language);
+                let show = |v: f64| {
+                    if v.is_finite() {
+                        significant(v, 3, language)
+                    } else {
+                        "∞".to_owned()
+                    }
+                };
                 left_out.push(Phrase::message(
                     "member-outside",
                     [

@@ -12,11 +12,11 @@ use super::{
 };
 
 /// Draws behind a picture; chances use all of them.
-const PICTURED: usize = 200;
+const PICTURED: usize = 100;
 /// Hours ahead that are drawn.
 const AHEAD: u32 = 48;
 /// Points of the past that are drawn at most.
-const BEHIND: u32 = 80;
+const BEHIND: u32 = 50;
 
 /// How a plan would do, over the draws of the posterior.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,7 +13,7 @@ use jumeau::{
     store::{TwinKey, memory::MemoryStore},
     twin::cache::Cache,
 };
-use serde_json::{Value, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 
 use crate::support::{ANCHOR, Server, draft, entries, patient, sample, stable};
 
@@ -349,4 +349,111 @@ fn without_hashes(text: &str) -> String {
         out.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
     }
     out
+}
+
+fn level(value: f64, time: &str) -> Value {
+    json!({ "resource": {
+        "resourceType": "Observation", "id": format!("level-{value}"), "status": "final",
+        "code": { "coding": [{ "system": "http://loinc.org", "code": "20578-1" }] },
+        "subject": { "reference": format!("Patient/{}", patient(&sample("lindqvist"))["id"].as_str().unwrap()) },
+        "effectiveDateTime": time,
+        "valueQuantity": { "value": value, "unit": "mg/L", "system": "http://unitsofmeasure.org", "code": "mg/L" } } })
+}
+
+/// What lies in the body counts, not only where a plan would settle: levels far above the present plan's either bring no dose
+/// at all, or one whose next day stays below what is blocked.
+#[test]
+fn accumulation_is_not_hidden_by_a_steady_state() {
+    let server = Server::start();
+    let mut refused = 0;
+    for factor in [1.8, 2.6, 3.4, 4.2] {
+        let mut record = sample("lindqvist");
+        for e in record["entry"].as_array_mut().unwrap() {
+            let r = &mut e["resource"];
+            if r["code"]["coding"][0]["code"] == "20578-1" {
+                r["valueQuantity"]["value"] =
+                    json!(r["valueQuantity"]["value"].to_string().parse::<f64>().unwrap() * factor);
+            }
+        }
+        let card = server
+            .card("patient-view", &server.request("patient-view", &record, None))
+            .expect("a card");
+        match card.get("extension") {
+            None => refused += 1,
+            Some(_) => {
+                let best = recommended(&card).expect("a recommendation");
+                assert!(
+                    best["measures"]["next_24h"]["median"].as_f64().unwrap() <= 650.0,
+                    "x{factor}: {best}"
+                );
+            }
+        }
+    }
+    assert!(refused > 0, "at some point it is said to hold");
+}
+
+/// A single dose, a day's dose or an interval beyond the file's limits is never judged to be on target by its mean.
+#[test]
+fn a_plan_that_cannot_be_given_is_critical() {
+    let server = Server::start();
+    for (amount, period) in [(6000, 72), (4000, 48), (15000, 12), (14000, 168)] {
+        let mut order = draft("lindqvist");
+        order["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] = json!(amount);
+        order["dosageInstruction"][0]["timing"] =
+            json!({ "repeat": { "frequency": 1, "period": period, "periodUnit": "h" } });
+        order["dosageInstruction"][0]["doseAndRate"][0]
+            .as_object_mut()
+            .unwrap()
+            .retain(|k, _| k == "doseQuantity");
+        let request = server.request("order-sign", &sample("lindqvist"), Some(&order));
+        let card = server
+            .card("order-sign", &request)
+            .unwrap_or_else(|| panic!("{amount} {period}: a card"));
+        assert_eq!(
+            card["indicator"], "critical",
+            "{amount} mg q{period}h: {}",
+            card["summary"]
+        );
+        assert!(card.get("suggestions").is_none());
+    }
+}
+
+/// A caution of the twin's file is said even when the exposure is right.
+#[test]
+fn a_caution_breaks_the_silence() {
+    let server = Server::start();
+    let mut record = sample("lindqvist");
+    let mut mic = level(2.0, "2026-01-15T06:00:00Z");
+    mic["resource"]["code"]["coding"][0]["code"] = "524-9".into();
+    record["entry"].as_array_mut().unwrap().push(mic);
+    let card = server
+        .card("patient-view", &server.request("patient-view", &record, None))
+        .expect("a card");
+    assert!(
+        card["summary"].as_str().unwrap().contains("MIC above 1"),
+        "{}",
+        card["summary"]
+    );
+    assert_eq!(card["indicator"], "info");
+}
+
+/// Intermittent haemodialysis is a covariate of one model only; the others do not vote.
+#[test]
+fn only_models_that_know_dialysis_vote_on_it() {
+    let server = Server::start();
+    let mut record = sample("moreau");
+    let id = patient(&record)["id"].as_str().unwrap().to_owned();
+    record["entry"].as_array_mut().unwrap().push(json!({ "resource": {
+        "resourceType": "Procedure", "id": "hd", "status": "completed", "performedDateTime": "2026-01-14T08:00:00Z",
+        "code": { "coding": [{ "system": "http://snomed.info/sct", "code": "302497006" }] },
+        "subject": { "reference": format!("Patient/{id}") } } }));
+    let card = server
+        .card("patient-view", &server.request("patient-view", &record, None))
+        .expect("a card");
+    if let Some(models) = card["extension"]["jumeau"]["models"].as_array() {
+        let ids: Vec<&str> = models.iter().map(|m| m["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, ["goti-2018"]);
+    } else {
+        assert!(card["summary"].as_str().unwrap().contains("no dose suggested"));
+    }
 }
