@@ -29,9 +29,13 @@ use serde_json::{Value, json};
 fn main() {
     // A filter on the command line asks for one bench alone.
     let all = std::env::args().skip(1).all(|argument| argument.starts_with('-'));
-    for (name, request) in [("cold", cold as fn() -> String), ("warm", warm)]
-        .into_iter()
-        .filter(|_| all)
+    for (name, request) in [
+        ("cold", cold as fn() -> (&'static str, String)),
+        ("other order", other_order),
+        ("warm", warm),
+    ]
+    .into_iter()
+    .filter(|_| all)
     {
         let mut client = Client::new();
         for _ in 0..20 {
@@ -45,7 +49,7 @@ fn main() {
         println!(
             "{name}: {:.2} ms of CPU a call ({} bytes)",
             (cpu_ms() - before) / f64::from(calls),
-            request().len()
+            request().1.len()
         );
     }
     divan::main();
@@ -63,6 +67,14 @@ fn cpu_ms() -> f64 {
 fn cold_twin(bencher: Bencher<'_, '_>) {
     let mut client = Client::new();
     bencher.with_inputs(cold).bench_local_values(|body| client.call(&body));
+}
+
+#[divan::bench]
+fn other_order_warm_twin(bencher: Bencher<'_, '_>) {
+    let mut client = Client::new();
+    bencher
+        .with_inputs(other_order)
+        .bench_local_values(|body| client.call(&body));
 }
 
 #[divan::bench]
@@ -114,19 +126,38 @@ fn request() -> &'static Value {
     })
 }
 
-fn warm() -> String {
+fn warm() -> (&'static str, String) {
     static BODY: OnceLock<String> = OnceLock::new();
-    BODY.get_or_init(|| request().to_string()).clone()
+    (PATIENT_VIEW, BODY.get_or_init(|| request().to_string()).clone())
 }
 
-fn cold() -> String {
+fn cold() -> (&'static str, String) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let mut request = request().clone();
     let level = &mut request["prefetch"]["observation-c"]["entry"][0]["resource"]["valueQuantity"]["value"];
     let value: f64 = level.to_string().parse().unwrap();
     *level = json!(value + f64::from(COUNT.fetch_add(1, Ordering::Relaxed)) * 1e-4);
-    request.to_string()
+    (PATIENT_VIEW, request.to_string())
 }
+
+/// Order-sign with a dose that differs by a milligram each time.
+fn other_order() -> (&'static str, String) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    static TEXT: OnceLock<Value> = OnceLock::new();
+    let mut request = TEXT
+        .get_or_init(|| {
+            let text = Client::new().get("/demo/request/moreau/vancomycin-order-sign?bare=1");
+            let mut order: Value = serde_json::from_str(&text).unwrap();
+            order["prefetch"] = request()["prefetch"].clone();
+            order
+        })
+        .clone();
+    let dose = &mut request["context"]["draftOrders"]["entry"][0]["resource"]["dosageInstruction"][0]["doseAndRate"][0];
+    dose["doseQuantity"]["value"] = json!(1500 + COUNT.fetch_add(1, Ordering::Relaxed) % 500);
+    ("/cds-services/vancomycin-order-sign", request.to_string())
+}
+
+const PATIENT_VIEW: &str = "/cds-services/vancomycin-patient-view";
 
 /// One kept-alive connection.
 struct Client(BufReader<TcpStream>);
@@ -146,9 +177,9 @@ impl Client {
         self.answer()
     }
 
-    fn call(&mut self, body: &str) -> String {
+    fn call(&mut self, (path, body): &(&'static str, String)) -> String {
         let head = format!(
-            "POST /cds-services/vancomycin-patient-view HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         self.0.get_mut().write_all(head.as_bytes()).unwrap();

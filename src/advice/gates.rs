@@ -250,9 +250,7 @@ pub fn inputs(
             let title = if limit.input == file.age_input {
                 Wording::of(Language::from_tag(language)).say("item-age", [])
             } else {
-                file.named
-                    .get(&limit.input)
-                    .map_or_else(|| limit.input.clone(), |n| n.title.get(language).to_owned())
+                file.title(&limit.input, language).to_owned()
             };
             let show = |v: f64| crate::wording::number(v, Language::from_tag(language));
             let args = [

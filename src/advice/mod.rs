@@ -5,3 +5,4 @@ pub mod decide;
 pub mod gates;
 pub mod outcome;
 pub mod present;
+pub mod recent;

@@ -1,5 +1,7 @@
 //! The whole of the medicine for one question: from facts to silence, a refusal, or advice.
 
+use std::sync::Arc;
+
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
@@ -20,6 +22,7 @@ use super::{
     decide::{Advice, Decision, decide, evaluate},
     gates::{Refusal, conditions_unknown, doses_crowded, doses_unknown, inputs},
     present::{Present, active_orders, drafted, on_treatment, present},
+    recent::{Recent, Sameness},
 };
 
 /// Alternatives that a card lists.
@@ -51,6 +54,8 @@ pub struct Question<'a> {
     pub draws: usize,
     /// Where the twin is kept.
     pub cache: Cache<'a>,
+    /// Answers of the last moments.
+    pub recent: &'a Recent,
 }
 
 /// Advice with what it rests on.
@@ -74,7 +79,7 @@ pub enum Outcome {
     /// Nothing may be advised.
     Refused(Refusal),
     /// Advice; that the plan is on target is advice too, though it makes no card.
-    Advised(Box<Advised>),
+    Advised(Arc<Advised>),
 }
 
 /// Answers a question.
@@ -111,12 +116,12 @@ pub fn consider(question: &Question<'_>) -> Outcome {
         return Outcome::Silent;
     }
     match advise(question) {
-        Ok(advised) => Outcome::Advised(Box::new(advised)),
+        Ok(advised) => Outcome::Advised(advised),
         Err(refusal) => Outcome::Refused(refusal),
     }
 }
 
-fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
+fn advise(question: &Question<'_>) -> Result<Arc<Advised>, Refusal> {
     let Question {
         definition, facts, now, ..
     } = *question;
@@ -143,7 +148,6 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
         .warning());
     }
 
-    let (twin, draws) = twin(question, &inputs, ledger)?;
     let in_force = present(facts, &file.treatment, now);
     let plan = question.draft.and_then(|d| drafted(d, &file.treatment)).or(in_force);
     if let Some(plan) = plan.as_ref().filter(|p| !practical(&file.treatment, &p.regimen)) {
@@ -152,6 +156,12 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
     if question.draft.is_none() && active_orders(facts) > 1 {
         return Err(Refusal::new("several-orders", "refuse-several-orders", "help-several-orders", []).warning());
     }
+    let print = fingerprint(&definition.sha256, &inputs, &ledger, question.draws);
+    let sameness = Sameness::of(question.cache.key, &print, plan.as_ref(), now, question.language);
+    if let Some(known) = question.recent.find(&sameness) {
+        return Ok(known);
+    }
+    let (twin, draws) = twin(question, &inputs, ledger, print)?;
     let weight = file
         .treatment
         .loading
@@ -189,13 +199,15 @@ fn advise(question: &Question<'_>) -> Result<Advised, Refusal> {
     });
     let curves = simulator.curves(&shown).map_err(failed)?;
     let key = twin.key_parameter(simulator.draws());
-    Ok(Advised {
+    let advised = Arc::new(Advised {
         advice,
         present: plan,
         key,
         curves,
         twin,
-    })
+    });
+    question.recent.keep(sameness, &advised);
+    Ok(advised)
 }
 
 /// A plan that is beyond what the twin's file allows is said so, and not compared with anything.
@@ -234,10 +246,14 @@ fn accumulated(file: &TwinFile, advice: &Advice, language: Language) -> Option<R
 }
 
 /// The patient's twin and draws from its posterior: from the store when the facts are the same, else fitted and stored.
-fn twin(question: &Question<'_>, inputs: &Inputs, ledger: Ledger) -> Result<(Twin, Vec<(usize, Draws)>), Refusal> {
+fn twin(
+    question: &Question<'_>,
+    inputs: &Inputs,
+    ledger: Ledger,
+    print: [u8; 32],
+) -> Result<(Twin, Vec<(usize, Draws)>), Refusal> {
     let Question { definition, facts, .. } = *question;
     let language = Language::from_tag(question.language);
-    let print = fingerprint(&definition.sha256, inputs, &ledger, question.draws);
     let mut found = question.cache.find(&print);
     let known = found.posterior.take();
     let fits = fit_all(definition, inputs, &ledger, known.as_ref().map(|k| &k.fits), language).map_err(|left_out| {

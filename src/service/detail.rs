@@ -78,13 +78,6 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
         .get(&file.goal.output)
         .map(Vec::as_slice)
         .unwrap_or_default();
-    let unit = |name: &str| {
-        file.needs
-            .measured
-            .iter()
-            .find(|m| m.name == name)
-            .map_or("", |m| m.unit.as_str())
-    };
     if levels.is_empty() {
         list.push(reader.say("no-levels", []));
     } else {
@@ -96,7 +89,7 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
                 newest = newest.max(Some(level.time));
                 let args = [
                     ("value", reader.measured(level)),
-                    ("unit", unit(&file.goal.output).to_owned()),
+                    ("unit", file.unit(&file.goal.output).to_owned()),
                     ("time", reader.time(level.time)),
                 ];
                 let mut words = reader.say("level-at", args);
@@ -125,10 +118,7 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
             continue;
         };
         newest = newest.max(Some(found.time));
-        let title = file
-            .named
-            .get(&item.name)
-            .map_or(item.name.as_str(), |n| reader.text(&n.title));
+        let title = file.title(&item.name, reader.wording.language.tag());
         let mut args = vec![
             ("item", title.to_owned()),
             ("value", reader.measured(found)),
@@ -209,19 +199,12 @@ fn options(case: &Case<'_>, advised: &Advised) -> String {
     let advice = &advised.advice;
     let (reader, file) = (case.reader, &case.definition.file);
     let [low, high] = file.goal.within;
-    let unit = |name: &str| {
-        file.needs
-            .measured
-            .iter()
-            .find(|m| m.name == name)
-            .map_or("", |m| m.unit.as_str())
-    };
     let head = reader.say(
         "options-head",
         [
             ("label", reader.text(&file.goal.label).to_owned()),
             ("unit", file.goal.unit.replace('.', "·")),
-            ("level_unit", unit(&file.goal.output).to_owned()),
+            ("level_unit", file.unit(&file.goal.output).to_owned()),
             ("low", reader.number(low)),
             ("high", reader.number(high)),
             ("harm", reader.number(file.harm.above)),
@@ -270,13 +253,7 @@ fn options(case: &Case<'_>, advised: &Advised) -> String {
 fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
     let twin = &advised.twin;
     let (reader, file) = (case.reader, &case.definition.file);
-    let unit = |name: &str| {
-        file.needs
-            .measured
-            .iter()
-            .find(|m| m.name == name)
-            .map_or("", |m| m.unit.as_str())
-    };
+    let language = reader.wording.language.tag();
     let ranges: Vec<String> = file
         .applies
         .iter()
@@ -284,11 +261,8 @@ fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
             let (item, unit) = if limit.input == file.age_input {
                 (reader.say("item-age", []), reader.say("unit-years", []))
             } else {
-                let title = file
-                    .named
-                    .get(&limit.input)
-                    .map_or(limit.input.as_str(), |n| reader.text(&n.title));
-                (title.to_owned(), unit(&limit.input).to_owned())
+                let title = file.title(&limit.input, language);
+                (title.to_owned(), file.unit(&limit.input).to_owned())
             };
             let [low, high] = limit.range;
             let args = [

@@ -151,6 +151,7 @@ pub fn evaluate(
             store: advisor.stores.twins.as_ref(),
             key: &key,
         },
+        recent: &advisor.recent,
     };
     let outcome = consider(&question);
     let reader = Reader {

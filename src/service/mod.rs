@@ -21,6 +21,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::Semaphore;
 
 use crate::{
+    advice::recent::Recent,
     cds::{
         advisor::{Advisor, CallError},
         card::Response,
@@ -51,6 +52,7 @@ pub struct TwinAdvisor {
     zone: TimeZone,
     as_of: AsOf,
     draws: usize,
+    recent: Recent,
     /// Evaluations that compute at one time; waiting for a FHIR server does not count, so that a slow one starves nobody.
     computing: Arc<Semaphore>,
 }
@@ -95,6 +97,7 @@ impl TwinAdvisor {
             zone: parts.zone,
             as_of: parts.as_of,
             draws: parts.draws,
+            recent: Recent::default(),
             computing: Arc::new(Semaphore::new(
                 2 * std::thread::available_parallelism().map_or(2, usize::from),
             )),

@@ -100,13 +100,7 @@ fn individuals(
 ) -> (Vec<(Arc<Model>, Individual)>, Vec<Phrase>) {
     let mut usable = Vec::new();
     let mut left_out = Vec::new();
-    let title = |name: &str| {
-        definition
-            .file
-            .named
-            .get(name)
-            .map_or_else(|| name.to_owned(), |n| n.title.get(language.tag()).to_owned())
-    };
+    let title = |name: &str| definition.file.title(name, language.tag()).to_owned();
     for model in &definition.models {
         match model.individual(inputs) {
             Ok(individual) => usable.push((Arc::clone(model), individual)),

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use jumeau::{
-    advice::outcome::{Outcome, Question, consider},
+    advice::{
+        outcome::{Outcome, Question, consider},
+        recent::Recent,
+    },
     fhir::{
         facts::{ReadContext, read},
         terminology::Terminology,
@@ -262,6 +265,7 @@ fn a_twin_is_reused_until_a_fact_changes() {
                 store: &store,
                 key: &key,
             },
+            recent: &Recent::default(),
         });
         let Outcome::Advised(advised) = outcome else {
             panic!("advice")
