@@ -169,7 +169,16 @@ impl<'a> Simulator<'a> {
             let step = (ledger.now / f64::from(BEHIND)).max(0.5);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most BEHIND")]
             let count = (ledger.now / step).floor() as u32;
-            let times: Vec<f64> = (0..=count).map(|i| f64::from(i) * step).chain([ledger.now]).collect();
+            // With the ends of infusions, so that no peak is cut off.
+            let doses = ledger.doses.iter().flat_map(|d| [d.time, d.time + d.duration]);
+            let mut times: Vec<f64> = (0..=count)
+                .map(|i| f64::from(i) * step)
+                .chain(doses)
+                .filter(|t| *t < ledger.now)
+                .chain([ledger.now])
+                .collect();
+            times.sort_by(f64::total_cmp);
+            times.dedup_by(|b, a| *b - *a < 1e-6);
             let nothing = Regimen {
                 loading: None,
                 amount: 0.0,
