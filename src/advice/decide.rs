@@ -59,10 +59,13 @@ pub struct Advice {
 
 impl Advice {
     /// The alternatives to show, best first: up to `n`, the present plan not among them, one for each daily dose, since the
-    /// same daily dose has the same exposure.
+    /// same daily dose has the same exposure. None when the present plan is on target.
     #[must_use]
     pub fn alternatives(&self, n: usize) -> Vec<usize> {
         let mut shown: Vec<usize> = Vec::new();
+        if self.decision == Decision::OnTarget {
+            return shown;
+        }
         for (i, option) in self.options.iter().enumerate() {
             let daily = option.plan.daily_dose();
             let known = |j: &usize| {
@@ -70,7 +73,10 @@ impl Advice {
                     .get(*j)
                     .is_some_and(|o| (o.plan.daily_dose() - daily).abs() < 1e-6)
             };
-            if option.plan.kind == Kind::Change && !option.blocked && !shown.iter().any(known) && shown.len() < n {
+            let offered = option.plan.kind == Kind::Change && !option.blocked;
+            // Before the first dose a loading dose is what makes the difference.
+            let as_now = option.plan.loading.is_none() && self.keep.as_ref().is_some_and(known);
+            if offered && !as_now && !shown.iter().any(known) && shown.len() < n {
                 shown.push(i);
             }
         }
