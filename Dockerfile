@@ -16,6 +16,8 @@ COPY --from=build /src/config /config
 # An empty folder owned by the user, so that a fresh volume is writable.
 COPY --from=build --chown=65532:65532 /empty /data
 USER 65532:65532
+# Twins mounted below /models turn up as services after a restart.
+ENV JUMEAU__MODELS__FOLDER=/models
 VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s CMD ["/usr/local/bin/jumeau", "health", "--address", "127.0.0.1:8080"]

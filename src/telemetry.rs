@@ -16,6 +16,11 @@ pub fn start(settings: &LogSettings) {
             .with(fmt::layer().json().with_writer(std::io::stderr))
             .try_init(),
     };
+    // The text of a panic may hold a value of a record: only its place is told.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a computation was given up");
+    }));
     // A second start in one process (tests) keeps the first.
     drop(started);
 }
