@@ -11,7 +11,7 @@ use crate::{
     twin::{
         cache::{Cache, Posterior, fingerprint},
         ledger::{Inputs, Ledger},
-        personalise::{KeyParameter, Twin, fit_all, seed},
+        personalise::{KeyParameter, Twin, fit_all},
         plan::{Kind, Plan, grid, loading_doses, practical, same},
         simulate::{Curves, Simulator},
     },
@@ -285,7 +285,7 @@ fn twin(
     if let Some(known) = known {
         return Ok((twin, known.draws));
     }
-    let draws = twin.draws(question.draws, seed(&print));
+    let draws = twin.draws(question.draws);
     let fits = twin
         .members
         .iter()

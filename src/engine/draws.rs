@@ -10,6 +10,7 @@ use super::linalg::{cholesky, cholesky_log_det, cholesky_solve};
 use super::objective::Objective;
 use super::random::Random;
 use super::system::System;
+use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 /// Share of the proposals that come from the prior.
@@ -20,10 +21,8 @@ const PROPOSALS: usize = 2;
 /// Equally probable parameter sets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Draws {
-    n: usize,
-    width: usize,
-    /// Row by row: one set after the other.
-    parameters: Vec<f64>,
+    /// One set a row.
+    parameters: Array2<f64>,
     /// Effective number of independent draws: of the proposals, `(sum w)^2 / sum w^2`; the number of draws for a prior.
     pub ess: f64,
     /// How many proposals were weighed; 0 if the draws come from the prior itself.
@@ -36,35 +35,50 @@ impl Draws {
     /// # Errors
     /// A list whose length is no multiple of `width`, or an empty one.
     pub fn from_rows(width: usize, parameters: Vec<f64>) -> Result<Self, EngineError> {
-        if width == 0 || parameters.is_empty() || !parameters.len().is_multiple_of(width) {
-            return Err(EngineError::input(
-                "a table of parameter sets",
-                format!("{} / {width}", parameters.len()),
-            ));
+        let sets = parameters.len().checked_div(width).unwrap_or(0);
+        Self::weighed(sets, width, parameters, sets as f64, 0)
+    }
+
+    fn weighed(
+        sets: usize,
+        width: usize,
+        parameters: Vec<f64>,
+        ess: f64,
+        proposals: usize,
+    ) -> Result<Self, EngineError> {
+        let size = format!("{} numbers for {sets} sets of {width}", parameters.len());
+        match Array2::from_shape_vec((sets, width), parameters) {
+            Ok(parameters) if !parameters.is_empty() => Ok(Self {
+                parameters,
+                ess,
+                proposals,
+            }),
+            _ => Err(EngineError::input("a table of parameter sets", size)),
         }
-        let n = parameters.len() / width;
-        Ok(Self {
-            n,
-            width,
-            parameters,
-            ess: n as f64,
-            proposals: 0,
-        })
+    }
+
+    /// The table of parameter sets: one a row, parameters in the order of the system.
+    pub fn table(&self) -> ArrayView2<'_, f64> {
+        self.parameters.view()
     }
 
     /// How many sets there are.
     pub fn len(&self) -> usize {
-        self.n
+        self.parameters.nrows()
     }
 
     /// Whether there is no set.
     pub fn is_empty(&self) -> bool {
-        self.n == 0
+        self.parameters.is_empty()
     }
 
     /// The sets, each with the parameters in the order of the system.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
-        self.parameters.chunks_exact(self.width.max(1))
+        // Made from whole rows, the table lies in memory row after row.
+        self.parameters
+            .as_slice()
+            .unwrap_or_default()
+            .chunks_exact(self.parameters.ncols().max(1))
     }
 }
 
@@ -131,13 +145,7 @@ impl Fit {
                 prior.draw(&random, i as u64, &mut eta);
                 parameters.extend(system.individual(&self.typical, &eta));
             }
-            return finite(Draws {
-                n,
-                width,
-                parameters,
-                ess: n as f64,
-                proposals: 0,
-            });
+            return finite(Draws::weighed(n, width, parameters, n as f64, 0)?);
         }
         let mut clouds = Vec::with_capacity(self.modes.len() + 1);
         for mode in &self.modes {
@@ -212,13 +220,7 @@ impl Fit {
             }
             parameters.extend(system.individual(&self.typical, &proposals[from * m..(from + 1) * m]));
         }
-        finite(Draws {
-            n,
-            width,
-            parameters,
-            ess,
-            proposals: count,
-        })
+        finite(Draws::weighed(n, width, parameters, ess, count)?)
     }
 }
 

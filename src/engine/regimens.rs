@@ -312,8 +312,8 @@ impl<'a> Prepared<'a> {
             return Err(EngineError::input("the span of an exposure", span.to_string()));
         }
         // Area under a single unit dose, and the offset, of each set.
-        let mut unit = Vec::with_capacity(self.len() + LANES);
-        let mut offset = Vec::with_capacity(self.len() + LANES);
+        let mut unit: Vec<f64> = Vec::with_capacity(self.len() + LANES);
+        let mut offset: Vec<f64> = Vec::with_capacity(self.len() + LANES);
         for block in &self.blocks {
             for lane in 0..LANES {
                 let modes = block.rate.iter().zip(&block.weight);

@@ -16,6 +16,10 @@ use super::{
     ledger::{Inputs, Ledger},
 };
 
+/// Seed of all draws. One for everybody: the same facts give the same draws, and a small change in the facts a small change
+/// in the answer, not new noise.
+const SEED: u64 = 0x004A_756D_6561_7530;
+
 /// A vote smaller than this is not simulated: it could not be seen in 1000 draws.
 const SMALLEST_VOTE: f64 = 0.0005;
 
@@ -243,7 +247,7 @@ impl Twin {
             let Some(column) = self.members.get(*member).and_then(of) else {
                 continue;
             };
-            values.extend(rows.rows().filter_map(|row| row.get(column).copied()));
+            values.extend(rows.table().columns().into_iter().nth(column).into_iter().flatten());
         }
         Some(KeyParameter {
             name: parameter.name.clone(),
@@ -321,7 +325,7 @@ impl Twin {
 
     /// `n` equally probable parameter sets, shared out among the models by their votes. With each, the place of its model.
     #[must_use]
-    pub fn draws(&self, n: usize, seed: u64) -> Vec<(usize, Draws)> {
+    pub fn draws(&self, n: usize) -> Vec<(usize, Draws)> {
         let mut draws = Vec::new();
         for (index, count) in shares(&self.members.iter().map(|m| m.weight).collect::<Vec<_>>(), n)
             .into_iter()
@@ -333,7 +337,7 @@ impl Twin {
             let offset = u64::try_from(index).unwrap_or(0);
             match member
                 .fit
-                .draws(member.model.system(), count, seed.wrapping_add(offset))
+                .draws(member.model.system(), count, SEED.wrapping_add(offset))
             {
                 Ok(rows) => draws.push((index, rows)),
                 Err(error) => tracing::warn!(model = member.model.id, %error, "no draws from this model"),
@@ -369,15 +373,6 @@ fn shares(weights: &[f64], n: usize) -> Vec<usize> {
         }
     }
     counts
-}
-
-/// Seed of a patient's draws: from what was found in the record, so that the same facts give the same draws.
-#[must_use]
-pub fn seed(fingerprint: &[u8; 32]) -> u64 {
-    fingerprint
-        .iter()
-        .take(8)
-        .fold(0, |seed, byte| (seed << 8) | u64::from(*byte))
 }
 
 #[cfg(test)]
