@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     model::twin_file::Treatment,
-    patient::facts::{Facts, Order, Regimen},
+    patient::facts::{Facts, Given, Order, Regimen},
     twin::plan::infusion_hours,
 };
 
@@ -57,6 +57,17 @@ pub fn present(facts: &Facts, treatment: &Treatment, now: Timestamp) -> Option<P
         regimen,
         known_from: KnownFrom::Doses,
     })
+}
+
+/// Two doses in a row that lie much further apart than the plan in force has them: held, or given and not charted. The
+/// newest such pair, since the twin believes what is charted.
+#[must_use]
+pub fn gap<'a>(facts: &'a Facts, present: &Present) -> Option<(&'a Given, &'a Given)> {
+    let much = 1.75 * present.regimen.interval_hours;
+    let hours = |a: &Given, b: &Given| b.time.duration_since(a.time).as_secs_f64() / 3600.0;
+    let mut pairs = facts.given.iter().zip(facts.given.iter().skip(1)).rev();
+    // A draft says nothing of how doses were to be given until now.
+    pairs.find(|(a, b)| present.known_from != KnownFrom::Draft && hours(a, b) > much)
 }
 
 /// How many orders of the record are in force: more than one are given together, and none of them alone is the plan.
@@ -171,5 +182,9 @@ mod tests {
         let long_ago = now + SignedDuration::from_hours(60);
         assert!(super::present(&facts(&[40, 27, 16, 4], now), &treatment, long_ago).is_none());
         assert!(super::present(&facts(&[4], now), &treatment, now).is_none());
+        assert!(gap(&facts(&[40, 28, 16, 4], now), &present).is_none());
+        let uncharted = facts(&[52, 40, 16, 4], now);
+        let (before, after) = gap(&uncharted, &present).unwrap();
+        assert_eq!(after.time.duration_since(before.time), SignedDuration::from_hours(24));
     }
 }

@@ -5,7 +5,7 @@ use crate::{
         decide::Decision,
         gates::{Refusal, covariate, decides},
         outcome::{Advised, LISTED},
-        present::KnownFrom,
+        present::{KnownFrom, gap},
     },
     patient::needs::UseAs,
     twin::{ledger::LeftOut, personalise::Twin, plan::Kind},
@@ -55,6 +55,7 @@ pub fn advice(case: &Case<'_>, advised: &Advised) -> String {
     let twin = &advised.twin;
     let reader = case.reader;
     let mut ignored = ignored(case, Some(twin));
+    ignored.splice(0..0, gap_in_doses(case, advised));
     if ignored.is_empty() {
         ignored.push(reader.say("nothing-ignored", []));
     }
@@ -300,6 +301,16 @@ fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
         ));
     }
     out
+}
+
+/// Doses that may have been given without being charted.
+fn gap_in_doses(case: &Case<'_>, advised: &Advised) -> Option<String> {
+    let (before, after) = gap(case.facts, advised.present.as_ref()?)?;
+    let reader = case.reader;
+    Some(reader.say(
+        "gap-in-doses",
+        [("from", reader.time(before.time)), ("to", reader.time(after.time))],
+    ))
 }
 
 fn ignored(case: &Case<'_>, twin: Option<&Twin>) -> Vec<String> {

@@ -74,6 +74,7 @@ limit-range = { $item } { $low } to { $high } { $unit }
 limits-models-out = Left out: { $list }.
 limits-next-level = Next level suggested: at the end of an interval, within 48 h.
 limits-no-further-level = A level before the third or fourth dose turns this into a personal estimate.
+gap-in-doses = no dose is charted between { $from } and { $to }: held, or given and not charted?
 nothing-ignored = Nothing was ignored.
 ignored-level-distribution = level { $value } { $unit } of { $time }: drawn during an infusion or too soon after it, not used
 ignored-level-no-dose = level { $value } { $unit } of { $time }: no dose is known before it, not used

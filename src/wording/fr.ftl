@@ -74,6 +74,7 @@ limit-range = { $item } { $low } à { $high } { $unit }
 limits-models-out = Écartés : { $list }.
 limits-next-level = Prochaine concentration conseillée : en fin d'intervalle, sous 48 h.
 limits-no-further-level = Une concentration avant la troisième ou quatrième dose rendra l'estimation personnelle.
+gap-in-doses = aucune dose saisie entre { $from } et { $to } : suspendue, ou administrée sans être saisie ?
 nothing-ignored = Rien n'a été ignoré.
 ignored-level-distribution = concentration { $value } { $unit } du { $time } : prélevée pendant une perfusion ou trop tôt après, non utilisée
 ignored-level-no-dose = concentration { $value } { $unit } du { $time } : aucune dose connue avant, non utilisée
