@@ -195,7 +195,6 @@ fn on_target(present: &Evaluated, goal: &Goal, rules: &AdviceRules) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::{model::twin_file::TwinFile, patient::facts::Regimen};
 

@@ -127,7 +127,6 @@ fn from_doses(facts: &Facts, treatment: &Treatment, now: Timestamp) -> Option<Re
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
 
     use jiff::{SignedDuration, ToSpan};

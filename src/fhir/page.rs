@@ -145,7 +145,6 @@ fn depth_exceeds(json: &str, limit: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::*;
 

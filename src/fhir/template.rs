@@ -132,7 +132,6 @@ fn id(name: &'static str, value: Option<&str>) -> Result<String, TemplateError> 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::*;
 

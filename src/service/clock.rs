@@ -51,7 +51,6 @@ pub fn now(as_of: AsOf, record: &[&RawValue]) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -105,7 +105,6 @@ pub fn services(file: &TwinFile) -> Vec<Service> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -333,7 +333,6 @@ impl TwinFile {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
 
     const VANCOMYCIN: &str = include_str!("../../../models/vancomycin/twin.toml");
