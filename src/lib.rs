@@ -3,12 +3,14 @@
 //! A hook call flows one way: [`http`] reads it into [`cds`] types, [`service`] gathers the record through [`fhir`],
 //! which makes [`patient`] facts of it; [`twin`] personalises the models of [`model`] with the [`engine`] and keeps the
 //! result in the [`store`]; [`advice`] compares treatments; [`service`] puts the outcome into [`wording`] and cards.
-//! `docs/architecture.md` has the picture and the arrows that are allowed.
+//! Beside it stands the command line for those who write models: [`dataset`] reads their data files, [`study`] simulates and fits
+//! them, [`plot`] draws. `docs/architecture.md` has the picture and the arrows that are allowed.
 
 pub mod advice;
 pub mod app;
 pub mod cds;
 pub mod cli;
+pub mod dataset;
 pub mod demo;
 pub mod engine;
 pub mod fhir;
@@ -16,9 +18,11 @@ pub mod http;
 pub mod lang;
 pub mod model;
 pub mod patient;
+pub mod plot;
 pub mod service;
 pub mod settings;
 pub mod store;
+pub mod study;
 pub mod telemetry;
 pub mod twin;
 pub mod wording;

@@ -92,7 +92,7 @@ impl Prepared<'_> {
 }
 
 /// Quantile of sorted values, interpolated linearly.
-pub(crate) fn quantile(sorted: &[f64], level: f64) -> f64 {
+pub fn quantile(sorted: &[f64], level: f64) -> f64 {
     let place = level * sorted.len().saturating_sub(1) as f64;
     let below = place.floor() as usize;
     let low = sorted.get(below).copied().unwrap_or(f64::NAN);

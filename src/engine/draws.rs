@@ -9,6 +9,7 @@ use super::fit::Fit;
 use super::linalg::{cholesky, cholesky_log_det, cholesky_solve};
 use super::objective::Objective;
 use super::random::Random;
+use super::subject::Subject;
 use super::system::System;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,10 @@ use serde::{Deserialize, Serialize};
 const PRIOR_SHARE: f64 = 0.1;
 /// Proposals for each draw kept.
 const PROPOSALS: usize = 2;
+/// Effective share of the proposals below which they say too little.
+const POOR: f64 = 0.05;
+/// Steps of the random walk that then follows, for each draw.
+const WALK: usize = 20;
 
 /// Equally probable parameter sets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,41 +116,66 @@ impl Cloud<'_> {
 }
 
 impl Fit {
-    /// Draws `n` equally probable parameter sets; the same seed gives the same sets.
+    /// Draws `n` equally probable parameter sets (those of the first regime); the same seed gives the same sets.
     ///
     /// # Errors
     /// `n` of 0, a system other than the one fitted, or a posterior in which no proposal has a finite density.
     pub fn draws(&self, system: &System, n: usize, seed: u64) -> Result<Draws, EngineError> {
-        let m = system.effects().len();
+        let sample = self.sample(system, n, seed)?;
         let width = system.parameters().len();
-        let fits = width == self.typical.len()
-            && self
-                .modes
-                .iter()
-                .all(|mode| mode.eta.len() == m && mode.covariance.len() == m * m);
+        let typical = self.subject.typical();
+        let mut parameters = Vec::with_capacity(n * width);
+        for eta in &sample.effects {
+            parameters.extend(system.individual(typical, eta));
+        }
+        finite(Draws::weighed(n, width, parameters, sample.ess, sample.proposals)?)
+    }
+
+    /// Draws `n` equally probable sets of random effects, those of occasions included.
+    ///
+    /// # Errors
+    /// As [`Self::draws`].
+    pub fn sample(&self, system: &System, n: usize, seed: u64) -> Result<Sample, EngineError> {
+        let mut objective = Objective::new(
+            system,
+            &self.subject,
+            &self.observations,
+            self.prior_weight,
+            self.precision,
+        )?;
+        let m = objective.prior.size();
+        let fits = self
+            .modes
+            .iter()
+            .all(|mode| mode.eta.len() == m && mode.covariance.len() == m * m);
         if n == 0 || n > 10_000_000 || !fits {
             return Err(EngineError::input("the number of draws", format!("{n}")));
         }
         let random = Random::new(seed);
-        let mut parameters = Vec::with_capacity(n * width);
         let zero = vec![0.0; m];
+        let of_prior = objective.prior.clone();
         let prior = |share: f64, weight: f64| -> Cloud {
-            let factor: Vec<f64> = system.omega().factor().iter().map(|x| x / weight.sqrt()).collect();
+            let (factor, log_det) = of_prior.factor(weight);
             Cloud {
                 centre: &zero,
-                log_det: cholesky_log_det(m, &factor),
+                log_det,
                 factor,
                 log_share: share.ln(),
             }
         };
         let mut eta = vec![0.0; m];
-        if self.n_observations == 0 || m == 0 {
+        if m == 0 || (self.n_observations == 0 && of_prior.is_gaussian()) {
             let prior = prior(1.0, 1.0);
-            for i in 0..n {
+            let draw = |i: usize| {
                 prior.draw(&random, i as u64, &mut eta);
-                parameters.extend(system.individual(&self.typical, &eta));
-            }
-            return finite(Draws::weighed(n, width, parameters, n as f64, 0)?);
+                eta.clone()
+            };
+            return Ok(Sample {
+                effects: (0..n).map(draw).collect(),
+                ess: n as f64,
+                proposals: 0,
+                by_walk: false,
+            });
         }
         let mut clouds = Vec::with_capacity(self.modes.len() + 1);
         for mode in &self.modes {
@@ -162,14 +192,13 @@ impl Fit {
             });
         }
         clouds.push(prior(PRIOR_SHARE, self.prior_weight));
+        let mut log_density = |eta: &[f64]| {
+            let found = objective
+                .value(eta)
+                .map(|ofv| -0.5 * ofv + of_prior.log_stretch(system, eta));
+            found.filter(|x| !x.is_nan()).unwrap_or(f64::NEG_INFINITY)
+        };
         let count = PROPOSALS * n;
-        let mut objective = Objective::new(
-            system,
-            &self.typical,
-            &self.doses,
-            &self.observations,
-            self.prior_weight,
-        )?;
         let mut proposals = Vec::with_capacity(count * m);
         let mut weights = Vec::with_capacity(count);
         let mut scratch = Vec::with_capacity(m);
@@ -190,10 +219,7 @@ impl Fit {
                 .iter()
                 .map(|cloud| cloud.log_density(&eta, &mut scratch))
                 .collect();
-            let log_proposal = log_sum_exp(&densities);
-            let log_weight = objective
-                .value(&eta)
-                .map_or(f64::NEG_INFINITY, |ofv| -0.5 * ofv - log_proposal);
+            let log_weight = log_density(&eta) - log_sum_exp(&densities);
             weights.push(if log_weight.is_nan() {
                 f64::NEG_INFINITY
             } else {
@@ -212,15 +238,80 @@ impl Fit {
         let offset = random.uniform(u64::MAX, 0);
         let mut reached = 0.0;
         let mut from = 0;
+        let mut effects: Vec<Vec<f64>> = Vec::with_capacity(n);
         for i in 0..n {
             let place = (i as f64 + offset) / n as f64 * sum;
             while from + 1 < count && reached + weights[from] < place {
                 reached += weights[from];
                 from += 1;
             }
-            parameters.extend(system.individual(&self.typical, &proposals[from * m..(from + 1) * m]));
+            effects.push(proposals[from * m..(from + 1) * m].to_vec());
         }
-        finite(Draws::weighed(n, width, parameters, ess, count)?)
+        let poor = ess < POOR * count as f64;
+        if poor {
+            walk(&random, &clouds[0], &mut log_density, &mut effects);
+        }
+        Ok(Sample {
+            effects,
+            ess,
+            proposals: count,
+            by_walk: poor,
+        })
+    }
+}
+
+/// Equally probable sets of random effects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// One set a row.
+    pub effects: Vec<Vec<f64>>,
+    /// Effective number of independent draws among the weighed proposals.
+    pub ess: f64,
+    /// How many proposals were weighed; 0 if the draws come from the prior itself.
+    pub proposals: usize,
+    /// Whether the proposals said too little, so that each draw was moved on by a random walk (Metropolis).
+    pub by_walk: bool,
+}
+
+/// Moves each draw by steps of a random walk that leaves the posterior unchanged (Metropolis), with the shape of the best mode.
+/// Where importance resampling left many copies of few points, this spreads them again ("resample-move": Gilks and Berzuini
+/// 2001, DOI 10.1111/1467-9868.00280).
+fn walk(random: &Random, shape: &Cloud<'_>, log_density: &mut impl FnMut(&[f64]) -> f64, effects: &mut [Vec<f64>]) {
+    let m = shape.centre.len();
+    let mut scale = 2.38 / (m as f64).sqrt();
+    // Steps are addressed after those of the proposals.
+    let first = 1_u64 << 40;
+    let mut step = first;
+    let mut known: Vec<f64> = effects.iter().map(|eta| log_density(eta)).collect();
+    for _ in 0..WALK {
+        let mut accepted = 0;
+        for (eta, density) in effects.iter_mut().zip(&mut known) {
+            step += 1;
+            let z: Vec<f64> = (0..m).map(|j| random.normal(step, j as u64)).collect();
+            let moved: Vec<f64> = (0..m)
+                .map(|i| eta[i] + scale * (0..=i).map(|j| shape.factor[i * m + j] * z[j]).sum::<f64>())
+                .collect();
+            let found = log_density(&moved);
+            if found - *density > random.uniform(step, u64::from(u32::MAX)).ln() {
+                *eta = moved;
+                *density = found;
+                accepted += 1;
+            }
+        }
+        // Between rounds only, towards a third accepted.
+        let rate = f64::from(accepted) / effects.len() as f64;
+        scale *= (rate - 0.3).exp();
+    }
+}
+
+impl Subject {
+    /// `n` sets of random effects from the distribution between people: what this person may be like before any measurement.
+    ///
+    /// # Errors
+    /// `n` of 0, or a subject that does not fit the system.
+    pub fn prior_effects(&self, system: &System, n: usize, seed: u64) -> Result<Vec<Vec<f64>>, EngineError> {
+        let fit = super::fit(system, self, &[], &super::FitOptions::default())?;
+        Ok(fit.sample(system, n, seed)?.effects)
     }
 }
 

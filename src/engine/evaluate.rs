@@ -1,193 +1,168 @@
-//! Predictions at the marks of a timeline, and their exact derivatives in the random effects.
+//! Predictions of one person's measurements, and their exact derivatives in the random effects, by whichever way is fastest.
 
-use super::general::General;
-use super::modes::{ModeSlopes, Modes, growth};
-use super::system::{Coefficients, System};
-use super::timeline::Timeline;
-use super::{Dose, EngineError, Observation};
-use crate::lang::Dual;
+use super::modal::Modal;
+use super::subject::Subject;
+use super::system::System;
+use super::walk::Walker;
+use super::{EngineError, Observation, Precision};
+use crate::lang::{Dual, Number};
 
-/// Directions carried together by dual numbers.
-const CHUNK: usize = 4;
+/// Directions carried together where there are few effects, and where there are many.
+const FEW: usize = 4;
+const MANY: usize = 8;
 
-/// Predicts the observations of one patient, again and again for other random effects, without allocating.
+/// Predicts the observations of one person, again and again for other random effects.
 pub(crate) struct Evaluator<'a> {
-    system: &'a System,
-    typical: &'a [f64],
-    timeline: Timeline,
-    /// Output of each mark, in the order of the marks given.
+    way: Way<'a>,
+    subject: &'a Subject,
     outputs: Vec<usize>,
-    modes: Modes,
-    slopes: ModeSlopes,
-    plain: Coefficients<f64>,
-    dual: Vec<Coefficients<Dual<CHUNK>>>,
+    effects: usize,
     parameters: Vec<f64>,
-    dual_parameters: Vec<Dual<CHUNK>>,
-    /// `exp(rate*dt)`, its integral, the slope of the integral, for each step and mode.
-    growth: Vec<(f64, f64, f64)>,
-    state: Vec<f64>,
-    state_slope: Vec<f64>,
-    /// Predictions in the order of the marks given.
+    /// Predictions in the order of the observations.
     pub(crate) predictions: Vec<f64>,
-    /// Their derivatives, `[mark*m + j]`.
+    /// Their derivatives, `[observation*effects + j]`.
     pub(crate) jacobian: Vec<f64>,
 }
 
+enum Way<'a> {
+    Modal(Box<Modal<'a>>),
+    Walk {
+        plain: Box<Walker<'a, f64>>,
+        few: Box<Walker<'a, Dual<FEW>>>,
+        many: Box<Walker<'a, Dual<MANY>>>,
+    },
+}
+
 impl<'a> Evaluator<'a> {
+    /// `plain` holds the doses if the fast way can be taken (see [`Subject::plain_doses`]).
     pub(crate) fn new(
         system: &'a System,
-        typical: &'a [f64],
-        doses: &[Dose],
+        subject: &'a Subject,
         observations: &[Observation],
+        precision: Precision,
     ) -> Result<Self, EngineError> {
-        system.check_parameters(typical)?;
-        let times: Vec<f64> = observations.iter().map(|observation| observation.time).collect();
         let outputs: Vec<usize> = observations.iter().map(|observation| observation.output).collect();
         for output in &outputs {
             system.check_output(*output)?;
         }
-        let timeline = Timeline::new(doses, &times)?;
-        let (n, m) = (system.states().len(), system.effects().len());
+        subject.check(system)?;
+        let effects = system.effects().len() + subject.occasions() * system.occasion_effects().len();
+        let plain = subject.plain_doses(system).filter(|_| system.linear.is_some() && !precision.integrate_all);
+        let way = match plain {
+            Some(doses) => Way::Modal(Box::new(Modal::new(system, subject.typical(), &doses, observations)?)),
+            None => {
+                let times: Vec<f64> = observations.iter().map(|observation| observation.time).collect();
+                Way::Walk {
+                    plain: Box::new(Walker::new(system, subject, &times, true, precision)?),
+                    few: Box::new(Walker::new(system, subject, &times, true, precision)?),
+                    many: Box::new(Walker::new(system, subject, &times, true, precision)?),
+                }
+            }
+        };
         Ok(Self {
-            system,
-            typical,
+            way,
+            subject,
+            effects,
+            parameters: Vec::new(),
+            predictions: vec![0.0; outputs.len()],
+            jacobian: vec![0.0; outputs.len() * effects],
             outputs,
-            modes: Modes::new(system),
-            slopes: ModeSlopes::default(),
-            plain: Coefficients::default(),
-            dual: vec![Coefficients::default(); m.div_ceil(CHUNK)],
-            parameters: Vec::with_capacity(typical.len()),
-            dual_parameters: Vec::with_capacity(typical.len()),
-            growth: vec![(0.0, 0.0, 0.0); timeline.steps.len() * n],
-            timeline,
-            state: vec![0.0; n],
-            state_slope: vec![0.0; n],
-            predictions: vec![0.0; times.len()],
-            jacobian: vec![0.0; times.len() * m],
         })
     }
 
-    /// Individual parameters at the last evaluation.
+    /// How many random effects there are, occasions included.
+    pub(crate) fn effects(&self) -> usize {
+        self.effects
+    }
+
+    /// Whether predictions come from a closed form throughout, without the noise of steps.
+    pub(crate) fn is_exact(&self) -> bool {
+        matches!(self.way, Way::Modal(_))
+    }
+
+    /// The person.
+    pub(crate) fn subject(&self) -> &'a Subject {
+        self.subject
+    }
+
+    /// Individual parameters at the last evaluation, in the first regime.
     pub(crate) fn parameters(&self) -> &[f64] {
-        &self.parameters
+        match &self.way {
+            Way::Modal(modal) => modal.parameters(),
+            Way::Walk { .. } => &self.parameters,
+        }
     }
 
     /// Computes predictions, and their derivatives if asked. False if any value is not finite.
     pub(crate) fn run(&mut self, eta: &[f64], with_slopes: bool) -> bool {
-        let m = self.system.effects().len();
-        self.parameters.clear();
-        self.parameters.extend_from_slice(self.typical);
-        for (effect, eta) in self.system.effects().iter().zip(eta) {
-            self.parameters[*effect] *= eta.exp();
-        }
-        if with_slopes && m > 0 {
-            for (c, chunk) in self.dual.iter_mut().enumerate() {
-                self.dual_parameters.clear();
-                self.dual_parameters.extend(self.parameters.iter().map(|p| Dual {
-                    value: *p,
-                    slope: [0.0; CHUNK],
-                }));
-                let effects = self.system.effects().iter().enumerate().skip(c * CHUNK).take(CHUNK);
-                for (j, effect) in effects {
-                    // d(typical * exp(eta)) / d eta is the parameter itself.
-                    self.dual_parameters[*effect].slope[j - c * CHUNK] = self.parameters[*effect];
+        let m = self.effects;
+        let (predictions, jacobian) = (&mut self.predictions, &mut self.jacobian);
+        match &mut self.way {
+            Way::Modal(modal) => {
+                let fine = modal.run(eta, with_slopes);
+                std::mem::swap(predictions, &mut modal.predictions);
+                if with_slopes {
+                    std::mem::swap(jacobian, &mut modal.jacobian);
                 }
-                self.system.coefficients(&self.dual_parameters, chunk);
+                return fine;
             }
-            let Some(first) = self.dual.first() else { return false };
-            copy_values(&first.matrix, &mut self.plain.matrix);
-            copy_values(&first.readout, &mut self.plain.readout);
-            copy_values(&first.offset, &mut self.plain.offset);
-        } else {
-            self.system.coefficients(&self.parameters, &mut self.plain);
-        }
-        let d = self.system.dose_state();
-        if self
-            .modes
-            .set(&self.plain.matrix, &self.plain.readout, &self.plain.offset, d)
-        {
-            if with_slopes {
-                self.modes.slopes(&self.dual, m, d, &mut self.slopes);
+            Way::Walk { plain, few, many } => {
+                let outputs = &self.outputs;
+                let done = if !with_slopes || m == 0 {
+                    plain.set_effects(eta);
+                    self.parameters.clear();
+                    self.parameters.extend_from_slice(plain.parameters());
+                    plain.walk(|mark, values| predictions[mark] = values[outputs[mark]]).is_ok()
+                } else if m <= FEW {
+                    slopes(few, eta, outputs, predictions, jacobian, &mut self.parameters)
+                } else {
+                    slopes(many, eta, outputs, predictions, jacobian, &mut self.parameters)
+                };
+                if !done {
+                    return false;
+                }
             }
-            self.walk(m, with_slopes);
-        } else if with_slopes && m > 0 {
-            self.walk_general_slopes(m);
-        } else {
-            let general = General::new(&self.plain, d);
-            general.predict(&self.timeline, &self.outputs, &mut self.predictions);
         }
         self.predictions.iter().all(|f| f.is_finite())
             && (!with_slopes || self.jacobian.iter().all(|slope| slope.is_finite()))
     }
-
-    /// Each mode from event to event.
-    fn walk(&mut self, m: usize, with_slopes: bool) {
-        let n = self.state.len();
-        let rates = self.modes.rate();
-        for (s, step) in self.timeline.steps.iter().enumerate() {
-            for (k, rate) in rates.iter().enumerate() {
-                self.growth[s * n + k] = growth(*rate, *step);
-            }
-        }
-        self.state.fill(0.0);
-        self.state_slope.fill(0.0);
-        for segment in &self.timeline.segments {
-            let table = &self.growth[segment.step * n..(segment.step + 1) * n];
-            let dt = self.timeline.steps[segment.step];
-            for ((state, slope), (e, integral, integral_slope)) in
-                self.state.iter_mut().zip(&mut self.state_slope).zip(table)
-            {
-                *slope = *slope * e + dt * e * *state + segment.rate * integral_slope;
-                *state = *state * e + segment.rate * integral;
-            }
-            for mark in &self.timeline.order[segment.marks.clone()] {
-                let o = self.outputs[*mark];
-                let weights = &self.modes.weight[o * n..(o + 1) * n];
-                self.predictions[*mark] =
-                    self.modes.offset[o] + weights.iter().zip(&self.state).map(|(w, s)| w * s).sum::<f64>();
-                if with_slopes {
-                    let row = &mut self.jacobian[mark * m..(mark + 1) * m];
-                    row.copy_from_slice(&self.slopes.offset[o * m..(o + 1) * m]);
-                    for k in 0..n {
-                        let (state, slope) = (self.state[k], weights[k] * self.state_slope[k]);
-                        let from = (o * n + k) * m;
-                        let weight_slopes = &self.slopes.weight[from..from + m];
-                        let rate_slopes = &self.slopes.rate[k * m..(k + 1) * m];
-                        for ((cell, w), r) in row.iter_mut().zip(weight_slopes).zip(rate_slopes) {
-                            *cell += w * state + slope * r;
-                        }
-                    }
-                }
-            }
-            if segment.bolus != 0.0 {
-                self.state.iter_mut().for_each(|state| *state += segment.bolus);
-            }
-        }
-    }
-
-    /// The same for systems without separate real modes, by the matrix exponential on dual numbers.
-    fn walk_general_slopes(&mut self, m: usize) {
-        let mut results = vec![
-            Dual::<CHUNK> {
-                value: 0.0,
-                slope: [0.0; CHUNK]
-            };
-            self.predictions.len()
-        ];
-        for (c, chunk) in self.dual.iter().enumerate() {
-            let general = General::new(chunk, self.system.dose_state());
-            general.predict(&self.timeline, &self.outputs, &mut results);
-            for (mark, result) in results.iter().enumerate() {
-                self.predictions[mark] = result.value;
-                for (lane, slope) in result.slope.iter().enumerate().take(m - c * CHUNK) {
-                    self.jacobian[mark * m + c * CHUNK + lane] = *slope;
-                }
-            }
-        }
-    }
 }
 
-fn copy_values(from: &[Dual<CHUNK>], to: &mut Vec<f64>) {
-    to.clear();
-    to.extend(from.iter().map(|x| x.value));
+/// Predictions and derivatives, `N` directions at a time.
+fn slopes<const N: usize>(
+    walker: &mut Walker<'_, Dual<N>>,
+    eta: &[f64],
+    outputs: &[usize],
+    predictions: &mut [f64],
+    jacobian: &mut [f64],
+    parameters: &mut Vec<f64>,
+) -> bool {
+    let m = eta.len();
+    for from in (0..m).step_by(N) {
+        let seeded: Vec<Dual<N>> = eta
+            .iter()
+            .enumerate()
+            .map(|(j, eta)| match j.checked_sub(from) {
+                Some(lane) => Dual::seeded(*eta, lane, 1.0),
+                None => Dual::constant(*eta),
+            })
+            .collect();
+        walker.set_effects(&seeded);
+        parameters.clear();
+        parameters.extend(walker.parameters().iter().map(|p| p.value));
+        let done = walker.walk(|mark, values| {
+            let found = values[outputs[mark]];
+            if from == 0 {
+                predictions[mark] = found.value;
+            }
+            for (lane, slope) in found.slope.iter().enumerate().take(m - from) {
+                jacobian[mark * m + from + lane] = *slope;
+            }
+        });
+        if let Err(e) = &done { eprintln!("DBG {e}"); }
+        if done.is_err() {
+            return false;
+        }
+    }
+    true
 }

@@ -5,9 +5,11 @@
 //! always used, because with few measurements the surface often has two valleys; every distinct valley is kept.
 
 use super::linalg::{cholesky, cholesky_inverse, cholesky_log_det, cholesky_solve};
+use super::likelihood::Spread;
 use super::objective::Objective;
+use super::subject::Subject;
 use super::system::System;
-use super::{Bound, Dose, EngineError, Observation};
+use super::{Bound, EngineError, Observation, Precision};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`fit`].
@@ -17,6 +19,8 @@ pub struct FitOptions {
     pub prior_weight: f64,
     /// Most steps from one starting point.
     pub max_iterations: usize,
+    /// How exactly states without a closed form are integrated.
+    pub precision: Precision,
 }
 
 impl Default for FitOptions {
@@ -24,6 +28,7 @@ impl Default for FitOptions {
         Self {
             prior_weight: 1.0,
             max_iterations: 100,
+            precision: Precision::default(),
         }
     }
 }
@@ -75,10 +80,13 @@ pub struct Fit {
     pub shrinkage: Vec<f64>,
     /// How many observations were used.
     pub n_observations: usize,
-    pub(crate) typical: Vec<f64>,
-    pub(crate) doses: Vec<Dose>,
+    /// Minus twice the logarithm of the probability of the measurements under the model, all random effects integrated out by the
+    /// Laplace approximation, summed over the modes. Unlike the objective function it can be compared between models.
+    pub marginal: f64,
+    pub(crate) subject: Subject,
     pub(crate) observations: Vec<Observation>,
     pub(crate) prior_weight: f64,
+    pub(crate) precision: Precision,
 }
 
 impl Fit {
@@ -116,8 +124,7 @@ pub fn ofv_weights(ofv: &[f64]) -> Vec<f64> {
 /// three random effects: 2000 with measurements drawn from the model, 2000 with measurements that contradict each other. One in
 /// thirteen had several valleys. The lowest was missed by starting from zero in 21 + 12, from the first three points in
 /// 6 + 7, from all seven in 0 + 2.
-fn starts(system: &System) -> Vec<Vec<f64>> {
-    let sd = system.omega().sd();
+fn starts(sd: &[f64]) -> Vec<Vec<f64>> {
     let mut order: Vec<usize> = (0..sd.len()).collect();
     order.sort_by(|a, b| sd[*b].total_cmp(&sd[*a]));
     let mut all = vec![vec![0.0; sd.len()]];
@@ -140,40 +147,40 @@ fn starts(system: &System) -> Vec<Vec<f64>> {
     all
 }
 
-/// Finds the most probable parameters given doses and measurements. `typical` are the parameters of a typical patient with
-/// the same covariates, in the order of [`System::parameters`].
+/// Finds the most probable parameters of a person given measurements.
 ///
 /// # Errors
 /// Unusable input, or no finite minimum from any starting point. A minimum that is doubtful is an answer, not an error: see
 /// [`Mode::converged`].
 pub fn fit(
     system: &System,
-    typical: &[f64],
-    doses: &[Dose],
+    subject: &Subject,
     observations: &[Observation],
     options: &FitOptions,
 ) -> Result<Fit, EngineError> {
-    fit_from(&starts(system), system, typical, doses, observations, options)
+    subject.check(system)?;
+    let sd = super::prior::Prior::new(system, subject).sd;
+    fit_from(&starts(&sd), system, subject, observations, options)
 }
 
 /// [`fit`] from given starting points.
 pub(crate) fn fit_from(
     starts: &[Vec<f64>],
     system: &System,
-    typical: &[f64],
-    doses: &[Dose],
+    subject: &Subject,
     observations: &[Observation],
     options: &FitOptions,
 ) -> Result<Fit, EngineError> {
-    let mut objective = Objective::new(system, typical, doses, observations, options.prior_weight)?;
-    let m = system.effects().len();
+    let mut objective = Objective::new(system, subject, observations, options.prior_weight, options.precision)?;
+    let m = objective.prior.size();
     let mut modes = Vec::new();
     if m == 0 || observations.is_empty() {
         let eta = vec![0.0; m];
         let ofv = objective
             .value(&eta)
             .ok_or(EngineError::NotFinite { what: "a prediction" })?;
-        modes.push(objective.mode(eta, ofv, system.omega().matrix().to_vec(), true, 0));
+        let covariance = objective.prior.covariance.clone();
+        modes.push(objective.mode(eta, ofv, covariance, true, 0));
     } else {
         let mut candidates: Vec<(Vec<f64>, f64, usize)> = Vec::new();
         for start in starts {
@@ -220,18 +227,19 @@ pub(crate) fn fit_from(
     weigh(m, &mut modes);
     let shrinkage = match modes.first() {
         Some(best) => (0..m)
-            .map(|i| best.covariance[i * m + i] / system.omega().matrix()[i * m + i])
+            .map(|i| best.covariance[i * m + i] / objective.prior.covariance[i * m + i])
             .collect(),
         None => Vec::new(),
     };
     Ok(Fit {
+        marginal: marginal(m, &modes, &objective.prior, observations.len()),
         modes,
         shrinkage,
         n_observations: observations.len(),
-        typical: typical.to_vec(),
-        doses: doses.to_vec(),
+        subject: subject.clone(),
         observations: observations.to_vec(),
         prior_weight: options.prior_weight,
+        precision: options.precision,
     })
 }
 
@@ -271,7 +279,7 @@ impl Objective<'_> {
         }
         let runaway = eta
             .iter()
-            .zip(self.system.omega().sd())
+            .zip(&self.prior.sd)
             .any(|(eta, sd)| (eta / sd).abs() > 10.0);
         let converged = factor.is_some() && slope_left < 1e-4 && !runaway;
         let factor = match factor {
@@ -295,8 +303,9 @@ impl Objective<'_> {
             .iter()
             .zip(&ipred)
             .map(|(observation, f)| {
-                let sd = self.system.outputs()[observation.output].error.variance(*f).sqrt();
-                (observation.bound == Bound::Exact).then_some((observation.value - f) / sd)
+                let spread = Spread::of(&self.evaluator.subject().errors[observation.output], *f);
+                let residual = spread.place(observation.value) - spread.centre.0;
+                (observation.bound == Bound::Exact).then_some(residual / spread.variance.sqrt())
             })
             .collect();
         let parameters = self.evaluator.parameters().to_vec();
@@ -326,4 +335,20 @@ fn weigh(m: usize, modes: &mut [Mode]) {
     for (mode, weight) in modes.iter_mut().zip(ofv_weights(&masses)) {
         mode.weight = weight;
     }
+}
+
+/// See [`Fit::marginal`].
+fn marginal(m: usize, modes: &[Mode], prior: &super::prior::Prior, observations: usize) -> f64 {
+    let two_pi = (2.0 * std::f64::consts::PI).ln();
+    let masses: Vec<f64> = modes
+        .iter()
+        .map(|mode| {
+            let log_det = cholesky(m, &mode.covariance).map_or(0.0, |l| cholesky_log_det(m, &l));
+            -0.5 * (mode.ofv - log_det)
+        })
+        .collect();
+    let largest = masses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = masses.iter().map(|mass| (mass - largest).exp()).sum();
+    let constants = observations as f64 * two_pi + prior.log_constant();
+    constants - 2.0 * (largest + sum.ln())
 }

@@ -4,7 +4,7 @@
 
 use super::expm::expm;
 use super::linalg::{lu, lu_solve};
-use super::system::Coefficients;
+use super::linear::Coefficients;
 use super::timeline::{Segment, Timeline};
 use crate::lang::Number;
 

@@ -14,12 +14,71 @@ pub(crate) struct Term {
     pub(crate) curvature: f64,
 }
 
-/// The term of one observation at a prediction. A value below or above a limit enters by its probability (method M3).
+/// How far a prediction may be off: on which scale, and with which variance.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spread {
+    /// The prediction on the scale of the error, and its derivative in the prediction.
+    pub(crate) centre: (f64, f64),
+    /// Variance on that scale.
+    pub(crate) variance: f64,
+    /// Derivative of the variance in the prediction, over the variance.
+    relative: f64,
+    log: bool,
+}
+
+impl Spread {
+    /// At a prediction.
+    pub(crate) fn of(error: &ErrorModel, prediction: f64) -> Self {
+        let plain = |variance: f64, slope: f64| Self {
+            centre: (prediction, 1.0),
+            variance,
+            relative: slope / variance,
+            log: false,
+        };
+        match *error {
+            ErrorModel::Combined { additive, proportional } => {
+                let part = proportional * prediction;
+                plain(
+                    additive * additive + part * part,
+                    2.0 * proportional * proportional * prediction,
+                )
+            }
+            ErrorModel::Power { coefficient, exponent } => {
+                let variance = (coefficient * prediction.powf(exponent)).powi(2);
+                plain(variance, 2.0 * exponent * variance / prediction)
+            }
+            ErrorModel::Log { sd } => Self {
+                centre: (prediction.ln(), 1.0 / prediction),
+                variance: sd * sd,
+                relative: 0.0,
+                log: true,
+            },
+        }
+    }
+
+    /// A measured value on the scale of the error.
+    pub(crate) fn place(&self, value: f64) -> f64 {
+        if self.log { value.ln() } else { value }
+    }
+}
+
+/// The term of one observation at a prediction. A value below or above a limit enters by its probability (method M3). With a
+/// logarithmic error, value and prediction are compared on the logarithmic scale, and so is the variance.
 pub(crate) fn term(observation: &Observation, error: &ErrorModel, prediction: f64) -> Term {
-    let variance = error.variance(prediction);
-    let variance_slope = 2.0 * error.proportional * error.proportional * prediction;
-    let relative = variance_slope / variance;
-    let residual = observation.value - prediction;
+    let spread = Spread::of(error, prediction);
+    let on_scale = on_scale(observation, &spread);
+    // From the scale of the error to the prediction itself.
+    let (_, speed) = spread.centre;
+    Term {
+        value: on_scale.value,
+        slope: on_scale.slope * speed,
+        curvature: on_scale.curvature * speed * speed,
+    }
+}
+
+fn on_scale(observation: &Observation, spread: &Spread) -> Term {
+    let Spread { variance, relative, .. } = *spread;
+    let residual = spread.place(observation.value) - spread.centre.0;
     let sign = match observation.bound {
         Bound::Exact => {
             let scaled = residual / variance;
@@ -31,6 +90,7 @@ pub(crate) fn term(observation: &Observation, error: &ErrorModel, prediction: f6
         }
         Bound::Below => 1.0,
         Bound::Above => -1.0,
+        Bound::Between(lower) => return between(spread.place(lower), spread.place(observation.value), spread),
     };
     let sd = variance.sqrt();
     let z = sign * residual / sd;
@@ -40,6 +100,29 @@ pub(crate) fn term(observation: &Observation, error: &ErrorModel, prediction: f6
         value: -2.0 * log_probability,
         slope: -2.0 * hazard * z_slope,
         curvature: 2.0 * hazard * (z + hazard).max(0.0) * z_slope * z_slope,
+    }
+}
+
+/// A value known to lie between two others.
+fn between(lower: f64, upper: f64, spread: &Spread) -> Term {
+    let sd = spread.variance.sqrt();
+    let standard = |edge: f64| {
+        let z = (edge - spread.centre.0) / sd;
+        (z, -1.0 / sd - 0.5 * z * spread.relative)
+    };
+    let ((a, a_slope), (b, b_slope)) = (standard(lower), standard(upper));
+    // From the side where the tail is thin, so that the difference keeps its digits.
+    let (near, far) = if a + b > 0.0 { (-a, -b) } else { (b, a) };
+    let (log_near, _) = log_normal_below(near);
+    let (log_far, _) = log_normal_below(far);
+    let log_probability = log_near + (-(log_far - log_near).exp()).ln_1p();
+    let density = |z: f64| (-0.5 * z * z - 0.918_938_533_204_672_7 - log_probability).exp();
+    let slope = density(b) * b_slope - density(a) * a_slope;
+    let bend = -density(b) * b * b_slope * b_slope + density(a) * a * a_slope * a_slope;
+    Term {
+        value: -2.0 * log_probability,
+        slope: -2.0 * slope,
+        curvature: (2.0 * (slope * slope - bend)).max(0.0),
     }
 }
 
@@ -115,11 +198,15 @@ mod tests {
     proptest! {
         #[test]
         fn slopes_match_differences(
-            y in 0.1_f64..50.0, f in 0.1_f64..60.0, a in 0.2_f64..4.0, b in 0.0_f64..0.5, bound in 0..3,
+            y in 0.1_f64..50.0, f in 0.1_f64..60.0, a in 0.2_f64..4.0, b in 0.0_f64..0.5, bound in 0_usize..4, kind in 0..3,
         ) {
-            let bound = [Bound::Exact, Bound::Below, Bound::Above][usize::try_from(bound).unwrap()];
+            let bound = [Bound::Exact, Bound::Below, Bound::Above, Bound::Between(0.4 * y)][bound];
             let observation = Observation { time: 0.0, value: y, bound, output: 0 };
-            let error = ErrorModel { additive: a, proportional: b };
+            let error = match kind {
+                0 => ErrorModel::Combined { additive: a, proportional: b },
+                1 => ErrorModel::Log { sd: a },
+                _ => ErrorModel::Power { coefficient: a, exponent: b },
+            };
             let h = 1e-5 * f;
             let at = |f| term(&observation, &error, f).value;
             let slope = (at(f + h) - at(f - h)) / (2.0 * h);

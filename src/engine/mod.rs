@@ -1,44 +1,63 @@
 //! Simulation and personalisation of treatment models.
 //!
-//! The engine knows a [`System`]: states that change linearly with constant coefficients between doses, outputs that are
-//! linear in the states, log-normal random effects, a residual error for each output. It solves such a system exactly: each
-//! exponential mode is a scalar recursion from event to event, so there is no step size and no step error.
+//! The engine knows a [`System`] (a compiled model) and a [`Subject`] (what is known of a person over time, and what they are
+//! given). How a model is solved is derived from its equations: exactly where they are linear, by integration with error
+//! control where they are not, by recursion where they step.
 //!
-//! - [`predict`] and [`auc`]: concentrations and exposure of one patient;
-//! - [`fit`]: the most probable parameters of one patient given measurements, from several fixed starting points, with
+//! - [`course()`]: everything that can be followed, at any times, for one set of parameters;
+//! - [`fit`]: the most probable parameters of one person given measurements, from several fixed starting points, with
 //!   exact gradients;
-//! - [`Fit::draws`]: parameter sets drawn from what is known of the patient, corrected by importance resampling;
-//! - [`Prepared`]: many regimens for many parameter sets.
+//! - [`Fit::draws`]: parameter sets drawn from what is known of the person, corrected by importance resampling;
+//! - [`predict`], [`auc`], [`SteadyState`], [`Prepared`]: the fast paths for models that are linear through and through, for
+//!   many regimens and many parameter sets.
 //!
 //! Nothing here reads a clock, a file or a random device: the same input gives the same bytes, whatever the thread count.
 
 // Matrices are indexed by row and column; iterators would hide which is which.
 #![allow(clippy::needless_range_loop)]
 
+mod course;
 mod curves;
 mod draws;
 mod eigen;
 mod evaluate;
 mod expm;
+mod field;
 mod fit;
 mod general;
 mod likelihood;
 mod linalg;
+mod linear;
+mod modal;
 mod modes;
 mod objective;
+mod ode;
+mod omega;
+mod parameters;
 mod predict;
+mod prior;
 mod random;
 mod regimens;
+mod spectral;
 mod steady;
+mod subject;
 mod system;
 mod timeline;
+mod walk;
 
-pub use draws::Draws;
+pub use course::{Course as Trajectory, Values, course, course_of_draws};
+pub use curves::quantile;
+pub use draws::{Draws, Sample};
 pub use fit::{Fit, FitOptions, Mode, fit, ofv_weights};
+pub use omega::Omega;
+pub use parameters::{End, Link, Parameter};
 pub use predict::{auc, predict};
 pub use regimens::{LANES, Loading, Measures, Prepared, Regimen};
 pub use steady::SteadyState;
-pub use system::{ErrorModel, Omega, Output, System, SystemParts};
+pub use subject::{Course, Given, Regime, Settled, Subject};
+pub use system::{
+    Clock, Cycle, Density, ErrorForm, ErrorKind, ErrorModel, NotASystem, Output, Route, Routes, System, SystemParts,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +73,7 @@ pub struct Dose {
 }
 
 /// What a measured value says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub enum Bound {
     /// The value itself.
     #[default]
@@ -63,6 +82,8 @@ pub enum Bound {
     Below,
     /// Only that the truth lies above the value.
     Above,
+    /// Only that the truth lies below the value and above this one.
+    Between(f64),
 }
 
 /// One measurement.
@@ -76,6 +97,30 @@ pub struct Observation {
     pub bound: Bound,
     /// Which output, by its place in [`System::outputs`].
     pub output: usize,
+}
+
+/// How exactly states are integrated, where they have no closed form.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Precision {
+    /// Relative error of a step; it covers derivatives and lanes too.
+    pub relative: f64,
+    /// Share of the largest size a state has had below which it counts as zero.
+    pub floor: f64,
+    /// Most steps of one walk.
+    pub most_steps: usize,
+    /// Whether states with a closed form are integrated all the same: for comparisons.
+    pub integrate_all: bool,
+}
+
+impl Default for Precision {
+    fn default() -> Self {
+        Self {
+            relative: 1e-8,
+            floor: 1e-4,
+            most_steps: 1_000_000,
+            integrate_all: false,
+        }
+    }
 }
 
 /// Why the engine gives no answer.
@@ -94,6 +139,16 @@ pub enum EngineError {
     NotFinite {
         /// What was being computed.
         what: &'static str,
+    },
+    /// The equations have no solution here.
+    #[error("at time {time}, {what}: {why}")]
+    Solution {
+        /// Which state, or what else.
+        what: String,
+        /// Where.
+        time: f64,
+        /// What happened.
+        why: String,
     },
     /// A variance matrix that is none.
     #[error("{what} is not positive definite")]

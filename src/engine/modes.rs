@@ -5,7 +5,7 @@
 //! follow from first-order perturbation of the eigenvectors, exactly.
 
 use super::eigen::Eigen;
-use super::system::{Coefficients, System};
+use super::linear::{Coefficients, Linear};
 
 /// Modes of one set of parameters.
 #[derive(Debug, Clone)]
@@ -33,8 +33,8 @@ pub(crate) struct ModeSlopes {
 }
 
 impl Modes {
-    pub(crate) fn new(system: &System) -> Self {
-        let (n, o) = (system.states().len(), system.outputs().len());
+    pub(crate) fn new(linear: &Linear) -> Self {
+        let (n, o) = (linear.states(), linear.outputs());
         Self {
             eigen: Eigen::new(n),
             weight: vec![0.0; o * n],

@@ -2,16 +2,21 @@
 
 use super::evaluate::Evaluator;
 use super::likelihood::term;
-use super::linalg::{cholesky, cholesky_solve, quadratic};
+use super::linalg::{cholesky, cholesky_solve};
+use super::prior::Prior;
+use super::subject::Subject;
 use super::system::System;
-use super::{Dose, EngineError, Observation};
+use super::{EngineError, Observation, Precision};
 
 /// The objective function of one patient.
 pub(crate) struct Objective<'a> {
     pub(crate) evaluator: Evaluator<'a>,
     pub(crate) system: &'a System,
     pub(crate) observations: &'a [Observation],
+    pub(crate) prior: Prior,
     prior_weight: f64,
+    /// Distance over which slopes are compared, as a share of the width of the prior: smaller where they are exact.
+    nudge: f64,
     pub(crate) gradient: Vec<f64>,
     /// Expected Hessian (Fisher information plus prior): positive definite wherever it is finite.
     pub(crate) fisher: Vec<f64>,
@@ -20,10 +25,10 @@ pub(crate) struct Objective<'a> {
 impl<'a> Objective<'a> {
     pub(crate) fn new(
         system: &'a System,
-        typical: &'a [f64],
-        doses: &[Dose],
+        subject: &'a Subject,
         observations: &'a [Observation],
         prior_weight: f64,
+        precision: Precision,
     ) -> Result<Self, EngineError> {
         if !(prior_weight.is_finite() && prior_weight > 0.0) {
             return Err(EngineError::input("the weight of the prior", prior_weight.to_string()));
@@ -34,19 +39,19 @@ impl<'a> Objective<'a> {
         {
             return Err(EngineError::input("an observation", format!("{bad:?}")));
         }
-        let m = system.effects().len();
+        let evaluator = Evaluator::new(system, subject, observations, precision)?;
+        let prior = Prior::new(system, subject);
+        let m = prior.size();
         Ok(Self {
-            evaluator: Evaluator::new(system, typical, doses, observations)?,
+            nudge: if evaluator.is_exact() { 1e-4 } else { 2e-3 },
+            evaluator,
             system,
             observations,
+            prior,
             prior_weight,
             gradient: vec![0.0; m],
             fisher: vec![0.0; m * m],
         })
-    }
-
-    fn prior(&self, eta: &[f64]) -> f64 {
-        self.prior_weight * quadratic(eta.len(), self.system.omega().inverse(), eta)
     }
 
     /// The objective function, or `None` where it is not finite.
@@ -54,9 +59,10 @@ impl<'a> Objective<'a> {
         if !self.evaluator.run(eta, false) {
             return None;
         }
-        let mut sum = self.prior(eta);
+        let mut sum = self.prior_weight * self.prior.value(self.system, eta);
+        let errors = &self.evaluator.subject().errors;
         for (observation, f) in self.observations.iter().zip(&self.evaluator.predictions) {
-            sum += term(observation, &self.system.outputs()[observation.output].error, *f).value;
+            sum += term(observation, &errors[observation.output], *f).value;
         }
         sum.is_finite().then_some(sum)
     }
@@ -67,19 +73,14 @@ impl<'a> Objective<'a> {
             return None;
         }
         let m = eta.len();
-        let inverse = self.system.omega().inverse();
-        let mut sum = 0.0;
-        for i in 0..m {
-            let mut row = 0.0;
-            for j in 0..m {
-                row += inverse[i * m + j] * eta[j];
-                self.fisher[i * m + j] = 2.0 * self.prior_weight * inverse[i * m + j];
-            }
-            sum += self.prior_weight * row * eta[i];
-            self.gradient[i] = 2.0 * self.prior_weight * row;
-        }
+        self.gradient.fill(0.0);
+        self.fisher.fill(0.0);
+        let mut sum = self
+            .prior
+            .slopes(self.system, eta, self.prior_weight, &mut self.gradient, &mut self.fisher);
+        let errors = &self.evaluator.subject().errors;
         for (o, observation) in self.observations.iter().enumerate() {
-            let error = &self.system.outputs()[observation.output].error;
+            let error = &errors[observation.output];
             let t = term(observation, error, self.evaluator.predictions[o]);
             sum += t.value;
             let row = &self.evaluator.jacobian[o * m..(o + 1) * m];
@@ -101,7 +102,7 @@ impl<'a> Objective<'a> {
         let mut hessian = vec![0.0; m * m];
         let mut moved = eta.to_vec();
         for j in 0..m {
-            let h = 1e-4 * self.system.omega().sd()[j];
+            let h = self.nudge * self.prior.sd[j];
             moved[j] = eta[j] + h;
             self.with_slopes(&moved)?;
             for i in 0..m {
@@ -128,7 +129,7 @@ impl<'a> Objective<'a> {
     pub(crate) fn slope_left(&self) -> f64 {
         self.gradient
             .iter()
-            .zip(self.system.omega().sd())
+            .zip(&self.prior.sd)
             .map(|(g, sd)| (g * sd).abs())
             .fold(0.0, f64::max)
     }
@@ -137,7 +138,7 @@ impl<'a> Objective<'a> {
     pub(crate) fn distance(&self, a: &[f64], b: &[f64]) -> f64 {
         a.iter()
             .zip(b)
-            .zip(self.system.omega().sd())
+            .zip(&self.prior.sd)
             .map(|((a, b), sd)| ((a - b) / sd).abs())
             .fold(0.0, f64::max)
     }
@@ -145,8 +146,8 @@ impl<'a> Objective<'a> {
     /// Moves along `step`, shortened until the objective falls, and leaves the slopes of the place reached behind. `None`,
     /// and no move, if it does not fall.
     pub(crate) fn advance(&mut self, eta: &mut Vec<f64>, value: f64, step: &[f64]) -> Option<f64> {
-        let sd = self.system.omega().sd();
-        let length = step.iter().zip(sd).map(|(s, sd)| (s / sd).abs()).fold(0.0, f64::max);
+        let sd = self.prior.sd.clone();
+        let length = step.iter().zip(&sd).map(|(s, sd)| (s / sd).abs()).fold(0.0, f64::max);
         // A step from afar must not jump out of the region where the model means anything.
         let mut scale = if length > 2.0 { 2.0 / length } else { 1.0 };
         let slope = self.slope_left();

@@ -1,9 +1,10 @@
 //! Predictions and exposure for one set of parameters.
 
-use super::evaluate::Evaluator;
+use super::modal::Modal;
 use super::general::General;
 use super::modes::{Modes, growth};
-use super::system::{Coefficients, System};
+use super::linear::Coefficients;
+use super::system::System;
 use super::timeline::Timeline;
 use super::{Bound, Dose, EngineError, Observation};
 
@@ -27,7 +28,7 @@ pub fn predict(
             output,
         })
         .collect();
-    let mut evaluator = Evaluator::new(system, parameters, doses, &marks)?;
+    let mut evaluator = Modal::new(system, parameters, doses, &marks)?;
     let eta = vec![0.0; system.effects().len()];
     if !evaluator.run(&eta, false) {
         return Err(EngineError::NotFinite { what: "a prediction" });
@@ -56,17 +57,18 @@ pub fn auc(
         ));
     }
     let timeline = Timeline::new(doses, &[from, to])?;
+    let linear = system.linear()?;
     let mut coefficients = Coefficients::default();
-    system.coefficients(parameters, &mut coefficients);
-    let mut modes = Modes::new(system);
-    let dose_state = system.dose_state();
+    linear.coefficients(parameters, &mut coefficients);
+    let mut modes = Modes::new(linear);
+    let dose_state = linear.dose_state();
     let area = if modes.set(
         &coefficients.matrix,
         &coefficients.readout,
         &coefficients.offset,
         dose_state,
     ) {
-        let n = system.states().len();
+        let n = linear.states();
         let mut state = vec![0.0; n];
         let mut area = 0.0;
         let mut inside = false;

@@ -6,7 +6,8 @@
 
 use super::modes::{Modes, growth};
 use super::steady;
-use super::system::{Coefficients, System};
+use super::linear::Coefficients;
+use super::system::System;
 use super::timeline::{Timeline, check_doses};
 use super::{Dose, Draws, EngineError, SteadyState, auc};
 use rayon::prelude::*;
@@ -154,8 +155,9 @@ impl<'a> Prepared<'a> {
                 }
             })
             .collect();
-        let n = system.states().len();
-        let mut modes = Modes::new(system);
+        let linear = system.linear()?;
+        let n = linear.states();
+        let mut modes = Modes::new(linear);
         let mut coefficients = Coefficients::default();
         let mut state = vec![0.0; n];
         let mut blocks = Vec::with_capacity(draws.len().div_ceil(LANES));
@@ -170,9 +172,9 @@ impl<'a> Prepared<'a> {
             };
             for (lane, row) in rows.iter().enumerate() {
                 system.check_parameters(row)?;
-                system.coefficients(row, &mut coefficients);
+                linear.coefficients(row, &mut coefficients);
                 let c = &coefficients;
-                if !modes.set(&c.matrix, &c.readout, &c.offset, system.dose_state()) {
+                if !modes.set(&c.matrix, &c.readout, &c.offset, linear.dose_state()) {
                     odd.push(b * LANES + lane);
                     continue;
                 }

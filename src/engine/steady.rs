@@ -2,7 +2,8 @@
 
 use super::general::General;
 use super::modes::{Modes, growth};
-use super::system::{Coefficients, System};
+use super::linear::Coefficients;
+use super::system::System;
 use super::timeline::Timeline;
 use super::{Dose, EngineError};
 
@@ -37,21 +38,22 @@ impl SteadyState {
         system.check_output(output)?;
         check(amount, interval, duration)?;
         let never = EngineError::NotFinite { what: "a steady state" };
+        let linear = system.linear()?;
         let mut coefficients = Coefficients::default();
-        system.coefficients(parameters, &mut coefficients);
-        let mut modes = Modes::new(system);
-        let n = system.states().len();
+        linear.coefficients(parameters, &mut coefficients);
+        let mut modes = Modes::new(linear);
+        let n = linear.states();
         if modes.set(
             &coefficients.matrix,
             &coefficients.readout,
             &coefficients.offset,
-            system.dose_state(),
+            linear.dose_state(),
         ) {
             let weights = &modes.weight[output * n..(output + 1) * n];
             let found = modal(modes.rate(), weights, modes.offset[output], amount, interval, duration);
             return found.ok_or(never);
         }
-        let general = General::new(&coefficients, system.dose_state());
+        let general = General::new(&coefficients, linear.dose_state());
         let exposure = general.exposure(output).ok_or_else(|| never.clone())?;
         let step = interval / SCAN as f64;
         let mut times: Vec<f64> = (0..=SCAN)

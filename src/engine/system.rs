@@ -1,26 +1,61 @@
-//! A checked linear system: what the engine simulates.
+//! A compiled model: what the engine simulates.
+//!
+//! How a model is solved is derived from its equations. States whose derivatives are linear in each other with coefficients that
+//! stand still between events have a closed form; states that only add up others ("quadratures") have one too; the rest is
+//! integrated, driven by the former. The same equations are also compiled with every state integrated, for parameters at which
+//! no closed form exists.
 
+use super::linear::Linear;
+use super::omega::Omega;
+use super::parameters::Parameter;
 use super::EngineError;
-use super::linalg::{cholesky, cholesky_inverse};
-use crate::lang::linear::{Affine, NotLinear, affine};
-use crate::lang::{Equations, NodeId, Number, Program};
+use crate::lang::linear::affine;
+use crate::lang::{Derivative, Equations, Graph, NodeId, Program, Staged};
+use std::collections::HashSet;
 use std::ops::Range;
 
-/// Residual error of an output: `sd = sqrt(additive^2 + (proportional * prediction)^2)`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ErrorModel {
-    /// Constant part of the standard deviation, in the unit of the output.
-    pub additive: f64,
-    /// Part proportional to the prediction, as a fraction.
-    pub proportional: f64,
+/// Residual error of an output, with its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum ErrorModel {
+    /// `sd = sqrt(additive^2 + (proportional * prediction)^2)`.
+    Combined {
+        /// Constant part of the standard deviation, in the unit of the output.
+        additive: f64,
+        /// Part proportional to the prediction, as a fraction.
+        proportional: f64,
+    },
+    /// The logarithms of value and prediction differ with this standard deviation.
+    Log {
+        /// Standard deviation on the logarithmic scale.
+        sd: f64,
+    },
+    /// `sd = coefficient * prediction^exponent`.
+    Power {
+        /// Standard deviation at a prediction of 1.
+        coefficient: f64,
+        /// Power of the prediction.
+        exponent: f64,
+    },
 }
 
-impl ErrorModel {
-    /// Variance of a measurement at a prediction.
-    pub fn variance(&self, prediction: f64) -> f64 {
-        let part = self.proportional * prediction;
-        self.additive * self.additive + part * part
-    }
+/// The kinds of [`ErrorModel`], before their numbers are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// [`ErrorModel::Combined`]
+    Combined,
+    /// [`ErrorModel::Log`]
+    Log,
+    /// [`ErrorModel::Power`]
+    Power,
+}
+
+/// Residual error as formulas of inputs and covariates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorForm {
+    /// Which kind.
+    pub kind: ErrorKind,
+    /// Its one or two numbers, in the order of the fields of [`ErrorModel`].
+    pub numbers: [NodeId; 2],
 }
 
 /// Something that is measured.
@@ -30,90 +65,142 @@ pub struct Output {
     pub name: String,
     /// Its unit, a UCUM code.
     pub unit: String,
+    /// Its expression.
+    pub node: NodeId,
     /// Its residual error.
-    pub error: ErrorModel,
+    pub error: ErrorForm,
 }
 
-/// Covariance of the random effects.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Omega {
-    size: usize,
-    matrix: Vec<f64>,
-    inverse: Vec<f64>,
-    factor: Vec<f64>,
-    sd: Vec<f64>,
+/// A state that receives doses, and how they enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// Place of the state.
+    pub state: usize,
+    /// Fraction of the dose that enters.
+    pub bioavailability: Option<NodeId>,
+    /// Time from the dose to its entering.
+    pub lag: Option<NodeId>,
+    /// Duration of a zero-order dose whose data leave it to the model.
+    pub duration: Option<NodeId>,
+    /// Rate of the same.
+    pub rate: Option<NodeId>,
 }
 
-impl Omega {
-    /// A full matrix, row by row.
-    ///
-    /// # Errors
-    /// A matrix that is not symmetric and positive definite.
-    pub fn new(size: usize, matrix: Vec<f64>) -> Result<Self, EngineError> {
-        let bad = || EngineError::NotPositiveDefinite {
-            what: "omega, the covariance of the random effects,",
-        };
-        let symmetric = matrix.len() == size * size
-            && (0..size).all(|i| (0..i).all(|j| (matrix[i * size + j] - matrix[j * size + i]).abs() <= 1e-12));
-        if !symmetric {
-            return Err(bad());
+impl Route {
+    /// Into a state, at once and wholly.
+    pub fn into_state(state: usize) -> Self {
+        Self {
+            state,
+            bioavailability: None,
+            lag: None,
+            duration: None,
+            rate: None,
         }
-        let factor = cholesky(size, &matrix).ok_or_else(bad)?;
-        let inverse = cholesky_inverse(size, &factor);
-        let sd = (0..size).map(|i| matrix[i * size + i].sqrt()).collect();
-        Ok(Self {
-            size,
-            matrix,
-            inverse,
-            factor,
-            sd,
-        })
     }
 
-    /// Number of random effects.
-    pub fn size(&self) -> usize {
-        self.size
+    /// Whether doses enter at once and wholly.
+    pub(crate) fn is_plain(&self, graph: &Graph) -> bool {
+        let is = |node: Option<NodeId>, value: f64| node.is_none_or(|node| graph.value(node) == Some(value));
+        is(self.bioavailability, 1.0) && is(self.lag, 0.0)
+    }
+}
+
+/// The states that receive doses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routes {
+    list: Vec<Route>,
+    has_default: bool,
+}
+
+impl Routes {
+    /// Those given, the one that is meant when a dose does not say first; any other of `states` states takes doses at once and
+    /// wholly.
+    pub fn new(given: Vec<Route>, states: usize) -> Self {
+        let has_default = !given.is_empty();
+        let mut list = given;
+        for state in 0..states {
+            if list.iter().all(|route| route.state != state) {
+                list.push(Route::into_state(state));
+            }
+        }
+        Self { list, has_default }
     }
 
-    /// The matrix, row by row.
-    pub fn matrix(&self) -> &[f64] {
-        &self.matrix
+    /// All of them.
+    pub fn list(&self) -> &[Route] {
+        &self.list
     }
 
-    /// Its inverse, row by row.
-    pub fn inverse(&self) -> &[f64] {
-        &self.inverse
+    /// The route into a state, or the one meant when a dose does not say.
+    pub fn find(&self, state: Option<usize>) -> Option<usize> {
+        match state {
+            None => self.has_default.then_some(0),
+            Some(state) => self.list.iter().position(|route| route.state == state),
+        }
     }
+}
 
-    /// Its lower Cholesky factor, row by row.
-    pub fn factor(&self) -> &[f64] {
-        &self.factor
-    }
+/// When states that change at ticks do so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// Time from tick to tick.
+    pub every: NodeId,
+    /// The first tick.
+    pub from: NodeId,
+}
 
-    /// Standard deviation of each random effect.
-    pub fn sd(&self) -> &[f64] {
-        &self.sd
-    }
+/// A model that repeats itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cycle {
+    /// Length of a cycle.
+    pub length: NodeId,
+    /// Largest relative change of a state from cycle to cycle that counts as settled.
+    pub tolerance: f64,
+    /// Most cycles to wait for that.
+    pub at_most: usize,
+}
+
+/// A prior that is not Gaussian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Density {
+    /// The random effect it replaces the Gaussian prior of.
+    pub effect: usize,
+    /// Minus twice the logarithm of the density, without constants.
+    pub penalty: NodeId,
 }
 
 /// What a [`System`] is made from.
 #[derive(Debug, Clone)]
 pub struct SystemParts {
-    /// Equations over the parameters.
+    /// Equations over parameters, inputs and covariates.
     pub equations: Equations,
-    /// Parameters in the order of the inputs of the equations.
-    pub parameters: Vec<String>,
-    /// For each random effect, the parameter it acts on.
-    pub effects: Vec<usize>,
-    /// Covariance of the random effects.
+    /// Parameters in the order of the equations.
+    pub parameters: Vec<Parameter>,
+    /// Names of the random effects.
+    pub effects: Vec<String>,
+    /// Their covariance.
     pub omega: Omega,
-    /// The state that receives doses.
-    pub dose_state: String,
-    /// What is measured: each is a result or a state of the equations.
+    /// Random effects that are new on each occasion: names and variances.
+    pub occasion_effects: Vec<(String, f64)>,
+    /// Priors that are not Gaussian.
+    pub densities: Vec<Density>,
+    /// States that receive doses.
+    pub routes: Routes,
+    /// What is measured.
     pub outputs: Vec<Output>,
+    /// Expressions to follow besides the outputs, by name.
+    pub followed: Vec<(String, NodeId)>,
+    /// Expressions whose area is followed.
+    pub areas: Vec<NodeId>,
+    /// Ticks, if any state changes at them.
+    pub clock: Option<Clock>,
+    /// Whether the model repeats itself.
+    pub cycle: Option<Cycle>,
+    /// Which inputs are interpolated between records; the others keep their last value.
+    pub interpolated: Vec<bool>,
 }
 
-/// Why equations are not a linear system, and where in them.
+/// Why equations cannot be compiled, and where in them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct NotASystem {
@@ -125,133 +212,232 @@ pub struct NotASystem {
     pub help: String,
 }
 
-/// States that change linearly with constant coefficients, with outputs that are linear in the states.
+/// Equations compiled for one way of solving them.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    /// States with a closed form.
+    pub(crate) linear: Vec<usize>,
+    /// States that add up those.
+    pub(crate) sums: Vec<usize>,
+    /// States to integrate.
+    pub(crate) integrated: Vec<usize>,
+    /// From fixed values to coefficients: for each linear state and then each sum a row of as many numbers as there are linear
+    /// states, then its constant.
+    pub(crate) coefficients: Program,
+    /// Derivatives of the integrated states.
+    pub(crate) field: Staged,
+    /// Entries of their Jacobian: see `jacobian_places`.
+    pub(crate) jacobian: Staged,
+    /// Row and column of each entry. Columns: integrated states, then time, then the linear states.
+    pub(crate) jacobian_places: Vec<(usize, usize)>,
+    /// Linear states (places in `linear`) that drive the integrated ones.
+    pub(crate) drivers: Vec<usize>,
+}
+
+/// Times at which the equations may bend.
+#[derive(Debug, Clone)]
+pub(crate) struct Breaks {
+    /// From fixed values: times of single breaks, then pairs (offset, slope) such that `offset + slope*t` breaks at whole numbers.
+    pub(crate) program: Program,
+    /// How many of the results are single breaks.
+    pub(crate) single: usize,
+}
+
+/// A compiled model.
 #[derive(Debug, Clone)]
 pub struct System {
     states: Vec<String>,
-    parameters: Vec<String>,
+    state_units: Vec<String>,
+    clocked: Vec<String>,
+    parameter_names: Vec<String>,
+    pub(crate) parameters: Vec<Parameter>,
     effects: Vec<usize>,
+    effect_names: Vec<String>,
     omega: Omega,
-    dose_state: usize,
+    occasion_effects: Vec<(String, f64)>,
+    pub(crate) density_effects: Vec<usize>,
+    pub(crate) densities: Program,
+    routes: Routes,
     outputs: Vec<Output>,
-    /// Places of the first results of the program in the matrix of the states, row by row.
-    matrix_places: Vec<usize>,
-    /// Then places in the read-out of the outputs, output by output; then one offset an output.
-    readout_places: Vec<usize>,
-    program: Program,
+    followed: Vec<String>,
+    pub(crate) area_states: Vec<usize>,
+    pub(crate) inputs: usize,
+    pub(crate) covariates: usize,
+    pub(crate) interpolated: Vec<bool>,
+    /// Input (by place) that each delayed value reads.
+    pub(crate) delays: Vec<usize>,
+    pub(crate) lags: Program,
+    pub(crate) linear: Option<Linear>,
+    pub(crate) split: Layout,
+    pub(crate) whole: Layout,
+    pub(crate) initial: Program,
+    pub(crate) tick: Program,
+    /// Four numbers a route: bioavailability, lag, duration, rate; over fixed values and the time of the dose.
+    pub(crate) dosing: Program,
+    pub(crate) errors: Program,
+    /// Every clock: interval and first tick. Every cycle: length.
+    pub(crate) pace: Program,
+    pub(crate) has_clock: bool,
+    pub(crate) cycle: Option<(f64, usize)>,
+    pub(crate) breaks: Breaks,
+    /// Outputs only.
+    pub(crate) observed: Staged,
+    /// Outputs, then everything followed.
+    pub(crate) read: Staged,
 }
 
-/// The numbers of a system for one set of parameters.
-#[derive(Debug, Clone)]
-pub(crate) struct Coefficients<T> {
-    pub(crate) matrix: Vec<T>,
-    pub(crate) readout: Vec<T>,
-    pub(crate) offset: Vec<T>,
-    registers: Vec<T>,
-    results: Vec<T>,
-}
-
-impl<T> Default for Coefficients<T> {
-    fn default() -> Self {
-        Self {
-            matrix: Vec::new(),
-            readout: Vec::new(),
-            offset: Vec::new(),
-            registers: Vec::new(),
-            results: Vec::new(),
-        }
-    }
-}
+/// Numbers of a route in [`System::dosing`].
+pub(crate) const ROUTE_NUMBERS: usize = 4;
 
 impl System {
-    /// Takes the coefficients out of the equations.
+    /// Compiles a model.
     ///
     /// # Errors
-    /// An equation or output that is not linear in the states, a source without a state, an unknown name.
+    /// A lag of an input that changes with time or a state; doses for a model without states; anything else that cannot be solved.
     pub fn new(mut parts: SystemParts) -> Result<Self, NotASystem> {
-        let states: Vec<String> = parts.equations.states.iter().map(|state| state.name.clone()).collect();
-        let nodes: Vec<NodeId> = parts.equations.states.iter().map(|state| state.node).collect();
-        let n = states.len();
-        let unknown = |what: &str, name: &str, help: String| NotASystem {
-            span: 0..0,
-            message: format!("{what} `{name}` is not in the equations"),
-            help,
+        let linear = if parts.areas.is_empty() && parts.clock.is_none() && parts.cycle.is_none() {
+            Linear::new(&parts.equations, &parts.routes, &parts.outputs)
+        } else {
+            None
         };
-        let dose_state = states
+        let area_states = add_areas(&mut parts);
+        let e = &mut parts.equations;
+        let interpolated = |place: usize| parts.interpolated.get(place).copied().unwrap_or(false);
+        let graph_inputs: Vec<NodeId> = e.graph.input_nodes().collect();
+        let delays = e.graph.delays().to_vec();
+        let stand_ins: Vec<NodeId> = delays.iter().filter_map(|d| graph_inputs.get(d.stands_for).copied()).collect();
+        let fixed: Vec<NodeId> = e.parameters.iter().chain(&e.inputs).chain(&e.covariates).copied().collect();
+        let moving_inputs = e.inputs.iter().enumerate().filter(|(i, _)| interpolated(*i)).map(|(_, node)| *node);
+        // In this order the late inputs of every program stand: time, states, clocked states, moving inputs, delayed inputs.
+        let mut late = vec![e.time];
+        late.extend(e.states.iter().chain(&e.clocked).map(|state| state.node));
+        late.extend(moving_inputs);
+        late.extend(&stand_ins);
+        let mut delayed_inputs = Vec::new();
+        for delay in &delays {
+            let input = graph_inputs.get(delay.input).and_then(|node| e.inputs.iter().position(|input| input == node));
+            let late_set: HashSet<NodeId> = late.iter().copied().collect();
+            let lag_moves = e.graph.depends_on(&late_set).get(delay.lag.index()).copied().unwrap_or(true);
+            match input {
+                Some(input) if !lag_moves => delayed_inputs.push(input),
+                _ => {
+                    return Err(NotASystem {
+                        span: 0..0,
+                        message: "`delay` reads an input of the model, with a lag that does not change".to_owned(),
+                        help: "the lag may be made of parameters, inputs and covariates".to_owned(),
+                    });
+                }
+            }
+        }
+        let all_states: Vec<NodeId> = e.states.iter().map(|state| state.node).collect();
+        let changes: Vec<NodeId> = e.states.iter().map(|state| state.change).collect();
+        let late_set: HashSet<NodeId> = late.iter().copied().collect();
+        let (core, sums, rows) = closed_form(e, &all_states, &changes, &late_set);
+        let rest: Vec<usize> = (0..all_states.len()).filter(|i| !core.contains(i) && !sums.contains(i)).collect();
+        let split = layout(e, &fixed, &late, (core, sums, rest), rows);
+        let everything = (0..all_states.len()).collect();
+        let whole = layout(e, &fixed, &late, (Vec::new(), Vec::new(), everything), Vec::new());
+        let breaks = breaks(e, &fixed, &late_set);
+        let initial: Vec<NodeId> = e.states.iter().chain(&e.clocked).map(|state| state.initial).collect();
+        let ticks: Vec<NodeId> = e.clocked.iter().map(|state| state.change).collect();
+        let ticked: Vec<NodeId> = fixed.iter().chain(&late).copied().collect();
+        let timed: Vec<NodeId> = fixed.iter().copied().chain([e.time]).collect();
+        let (one, zero, none) = (e.graph.constant(1.0), e.graph.constant(0.0), e.graph.constant(f64::NAN));
+        let dosing: Vec<NodeId> = parts
+            .routes
+            .list()
             .iter()
-            .position(|state| *state == parts.dose_state)
-            .ok_or_else(|| {
-                unknown(
-                    "the state",
-                    &parts.dose_state,
-                    crate::lang::suggest::hint(&parts.dose_state, states.iter().map(String::as_str)),
-                )
-            })?;
-        let mut wanted = Vec::new();
-        let mut matrix_places = Vec::new();
-        for (i, state) in parts.equations.states.clone().into_iter().enumerate() {
-            let form = linear(
-                &mut parts.equations,
-                state.derivative,
-                &nodes,
-                &state.span,
-                &format!("d/dt({})", state.name),
-            )?;
-            if parts.equations.graph.value(form.constant) != Some(0.0) {
-                let term = parts.equations.graph.print(form.constant);
-                return Err(NotASystem {
-                    span: state.span,
-                    message: format!("d/dt({}) has the term `{term}`, which no state multiplies", state.name),
-                    help: "a constant source is not supported in this version; doses enter by themselves".to_owned(),
-                });
-            }
-            for (j, node) in form.coefficients {
-                matrix_places.push(i * n + j);
-                wanted.push(node);
-            }
-        }
-        let mut readout_places = Vec::new();
-        let mut offsets = Vec::new();
-        for (o, output) in parts.outputs.iter().enumerate() {
-            let (node, span) = match parts.equations.result(&output.name) {
-                Ok((node, result)) => (node, result.map_or(0..0, |result| result.span.clone())),
-                Err(help) => return Err(unknown("the observed quantity", &output.name, help)),
-            };
-            let form = linear(&mut parts.equations, node, &nodes, &span, &output.name)?;
-            for (j, node) in form.coefficients {
-                readout_places.push(o * n + j);
-                wanted.push(node);
-            }
-            offsets.push(form.constant);
-        }
-        wanted.extend(offsets);
-        let program = Program::new(&parts.equations.graph, &wanted);
+            .flat_map(|r| {
+                [
+                    r.bioavailability.unwrap_or(one),
+                    r.lag.unwrap_or(zero),
+                    r.duration.unwrap_or(none),
+                    r.rate.unwrap_or(none),
+                ]
+            })
+            .collect();
+        let mut pace: Vec<NodeId> = parts.clock.iter().flat_map(|clock| [clock.every, clock.from]).collect();
+        pace.extend(parts.cycle.map(|cycle| cycle.length));
+        let errors: Vec<NodeId> = parts.outputs.iter().flat_map(|output| output.error.numbers).collect();
+        let observed: Vec<NodeId> = parts.outputs.iter().map(|output| output.node).collect();
+        let mut read = observed.clone();
+        read.extend(parts.followed.iter().map(|(_, node)| *node));
+        read.extend(area_states.iter().map(|place| e.states[*place].node));
+        let penalties: Vec<NodeId> = parts.densities.iter().map(|density| density.penalty).collect();
+        let lags: Vec<NodeId> = delays.iter().map(|delay| delay.lag).collect();
+        let effects = (0..parts.effects.len())
+            .map(|effect| {
+                let acts = |p: &Parameter| p.effect == Some(effect);
+                parts.parameters.iter().position(acts).unwrap_or(usize::MAX)
+            })
+            .collect();
+        let graph = &e.graph;
+        let read_late = |outputs: &[NodeId]| Staged::new(graph, &fixed, &late, outputs);
         Ok(Self {
-            states,
-            parameters: parts.parameters,
-            effects: parts.effects,
+            states: e.states.iter().map(|state| state.name.clone()).collect(),
+            state_units: e.states.iter().map(|state| state.unit.to_string()).collect(),
+            clocked: e.clocked.iter().map(|state| state.name.clone()).collect(),
+            parameter_names: parts.parameters.iter().map(|p| p.name.clone()).collect(),
+            effects,
+            effect_names: parts.effects,
             omega: parts.omega,
-            dose_state,
+            occasion_effects: parts.occasion_effects,
+            density_effects: parts.densities.iter().map(|density| density.effect).collect(),
+            densities: Program::over(graph, &fixed, &penalties),
+            inputs: e.inputs.len(),
+            covariates: e.covariates.len(),
+            delays: delayed_inputs,
+            lags: Program::over(graph, &fixed, &lags),
+            linear,
+            split,
+            whole,
+            initial: Program::over(graph, &fixed, &initial),
+            tick: Program::over(graph, &ticked, &ticks),
+            dosing: Program::over(graph, &timed, &dosing),
+            errors: Program::over(graph, &fixed, &errors),
+            pace: Program::over(graph, &fixed, &pace),
+            has_clock: parts.clock.is_some(),
+            cycle: parts.cycle.map(|cycle| (cycle.tolerance, cycle.at_most)),
+            breaks,
+            observed: read_late(&observed),
+            read: read_late(&read),
+            followed: parts.followed.into_iter().map(|(name, _)| name).collect(),
+            parameters: parts.parameters,
+            routes: parts.routes,
             outputs: parts.outputs,
-            matrix_places,
-            readout_places,
-            program,
+            area_states,
+            interpolated: parts.interpolated,
         })
     }
 
-    /// Names of the states.
+    /// Names of the states that change all the time; areas that are followed come last.
     pub fn states(&self) -> &[String] {
         &self.states
     }
 
-    /// Names of the parameters.
-    pub fn parameters(&self) -> &[String] {
-        &self.parameters
+    /// Units of the states.
+    pub fn state_units(&self) -> &[String] {
+        &self.state_units
     }
 
-    /// For each random effect (eta), the place of the parameter it acts on.
+    /// Names of the states that change at ticks.
+    pub fn clocked(&self) -> &[String] {
+        &self.clocked
+    }
+
+    /// Names of the parameters.
+    pub fn parameters(&self) -> &[String] {
+        &self.parameter_names
+    }
+
+    /// For each random effect (eta), the place of the first parameter it acts on.
     pub fn effects(&self) -> &[usize] {
         &self.effects
+    }
+
+    /// Names of the random effects.
+    pub fn effect_names(&self) -> &[String] {
+        &self.effect_names
     }
 
     /// Covariance of the random effects.
@@ -259,9 +445,14 @@ impl System {
         &self.omega
     }
 
-    /// Place of the state that receives doses.
-    pub fn dose_state(&self) -> usize {
-        self.dose_state
+    /// Random effects that are new on each occasion: names and variances.
+    pub fn occasion_effects(&self) -> &[(String, f64)] {
+        &self.occasion_effects
+    }
+
+    /// States that receive doses.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     /// What is measured.
@@ -269,15 +460,83 @@ impl System {
         &self.outputs
     }
 
-    /// Individual parameters: `typical * exp(eta)`.
+    /// Names of what is followed besides the outputs.
+    pub fn followed(&self) -> &[String] {
+        &self.followed
+    }
+
+    /// The length of a cycle for these fixed values, if the model repeats itself.
+    pub fn cycle_length(&self, fixed: &[f64]) -> Option<f64> {
+        self.cycle?;
+        self.pace.values(fixed).last().copied()
+    }
+
+    /// Place among the values of a course of the area with number `area`.
+    pub fn area_place(&self, area: usize) -> usize {
+        self.outputs.len() + self.followed.len() + area
+    }
+
+    /// Whether the model repeats itself and is only read once it has settled.
+    pub fn is_cyclic(&self) -> bool {
+        self.cycle.is_some()
+    }
+
+    /// How the states are solved, for people: in closed form, as sums, by integration.
+    pub fn solution(&self) -> [Vec<&str>; 3] {
+        let names = |places: &[usize]| places.iter().filter_map(|i| self.states.get(*i)).map(String::as_str).collect();
+        [
+            names(&self.split.linear),
+            names(&self.split.sums),
+            names(&self.split.integrated),
+        ]
+    }
+
+    /// Whether the model is linear through and through, with plain doses into one state: what the fast paths need.
+    pub fn is_plain(&self) -> bool {
+        self.linear.is_some()
+    }
+
+    /// The linear form that the fast paths need.
+    ///
+    /// # Errors
+    /// A model that is more than that.
+    pub(crate) fn linear(&self) -> Result<&Linear, EngineError> {
+        self.linear.as_ref().ok_or_else(|| {
+            EngineError::input(
+                "this model",
+                "only a model that is linear in its states, with plain doses into one of them, can be used here",
+            )
+        })
+    }
+
+    /// Individual parameters of a typical person with these random effects.
     pub fn individual(&self, typical: &[f64], eta: &[f64]) -> Vec<f64> {
-        let mut parameters = typical.to_vec();
-        for (effect, eta) in self.effects.iter().zip(eta) {
-            if let Some(parameter) = parameters.get_mut(*effect) {
-                *parameter *= eta.exp();
-            }
-        }
-        parameters
+        let mut out = Vec::with_capacity(typical.len());
+        super::parameters::individual(&self.parameters, typical, eta, &[], &mut out);
+        out
+    }
+
+    /// Residual errors for these inputs and covariates.
+    pub(crate) fn errors_of(&self, fixed: &[f64]) -> Vec<ErrorModel> {
+        let numbers = self.errors.values(fixed);
+        self.outputs
+            .iter()
+            .zip(numbers.chunks(2))
+            .map(|(output, numbers)| {
+                let number = |i: usize| numbers.get(i).copied().unwrap_or(f64::NAN);
+                match output.error.kind {
+                    ErrorKind::Combined => ErrorModel::Combined {
+                        additive: number(0),
+                        proportional: number(1),
+                    },
+                    ErrorKind::Log => ErrorModel::Log { sd: number(0) },
+                    ErrorKind::Power => ErrorModel::Power {
+                        coefficient: number(0),
+                        exponent: number(1),
+                    },
+                }
+            })
+            .collect()
     }
 
     pub(crate) fn check_parameters(&self, parameters: &[f64]) -> Result<(), EngineError> {
@@ -288,7 +547,7 @@ impl System {
             ));
         }
         match self
-            .parameters
+            .parameter_names
             .iter()
             .zip(parameters)
             .find(|(_, value)| !value.is_finite())
@@ -307,43 +566,160 @@ impl System {
             format!("number {output} of {}", self.outputs.len()),
         ))
     }
+}
 
-    /// Runs the coefficient program.
-    pub(crate) fn coefficients<T: Number>(&self, parameters: &[T], into: &mut Coefficients<T>) {
-        let (n, o) = (self.states.len(), self.outputs.len());
-        let zero = T::constant(0.0);
-        into.matrix.clear();
-        into.matrix.resize(n * n, zero);
-        into.readout.clear();
-        into.readout.resize(o * n, zero);
-        into.results.resize(self.program.output_count(), zero);
-        self.program.run(parameters, &mut into.registers, &mut into.results);
-        let (matrix, rest) = into.results.split_at(self.matrix_places.len());
-        let (readout, offset) = rest.split_at(self.readout_places.len());
-        for (place, value) in self.matrix_places.iter().zip(matrix) {
-            into.matrix[*place] = *value;
+/// Adds a state for each area that is followed.
+fn add_areas(parts: &mut SystemParts) -> Vec<usize> {
+    let zero = parts.equations.graph.constant(0.0);
+    let mut places = Vec::new();
+    for (k, node) in parts.areas.iter().enumerate() {
+        let name = format!("area {}", k + 1);
+        let state = parts.equations.graph.input(&name);
+        places.push(parts.equations.states.len());
+        parts.equations.states.push(crate::lang::equations::State {
+            name,
+            node: state,
+            change: *node,
+            initial: zero,
+            unit: crate::lang::Unit::ONE,
+            span: 0..0,
+        });
+    }
+    places
+}
+
+/// One row of coefficients over the linear states, and the constant.
+type Row = (Vec<NodeId>, NodeId);
+
+/// Finds the states with a closed form: linear in each other with coefficients that stand still. Returns the states that
+/// others depend on, those that only add up, and their coefficients.
+fn closed_form(
+    e: &mut Equations,
+    states: &[NodeId],
+    changes: &[NodeId],
+    late: &HashSet<NodeId>,
+) -> (Vec<usize>, Vec<usize>, Vec<Row>) {
+    let mut forms = Vec::with_capacity(states.len());
+    for change in changes {
+        forms.push(affine(&mut e.graph, *change, states).ok());
+    }
+    let moves = e.graph.depends_on(late);
+    let still = |node: NodeId| !moves.get(node.index()).copied().unwrap_or(true);
+    let mut chosen: Vec<bool> = forms
+        .iter()
+        .map(|form| form.as_ref().is_some_and(|f| still(f.constant) && f.coefficients.values().all(|c| still(*c))))
+        .collect();
+    // A state that depends on one without closed form has none itself.
+    loop {
+        let before = chosen.clone();
+        for (i, form) in forms.iter().enumerate() {
+            let fine = form.as_ref().is_some_and(|f| f.coefficients.keys().all(|j| before[*j]));
+            chosen[i] = chosen[i] && fine;
         }
-        for (place, value) in self.readout_places.iter().zip(readout) {
-            into.readout[*place] = *value;
+        if chosen == before {
+            break;
         }
-        into.offset.clear();
-        into.offset.extend_from_slice(offset);
+    }
+    let read_by_others = |i: usize| {
+        let only: HashSet<NodeId> = [states[i]].into();
+        let depends = e.graph.depends_on(&only);
+        changes.iter().any(|change| depends.get(change.index()).copied().unwrap_or(true))
+    };
+    let (mut core, mut sums) = (Vec::new(), Vec::new());
+    for i in (0..states.len()).filter(|i| chosen[*i]) {
+        if read_by_others(i) { core.push(i) } else { sums.push(i) }
+    }
+    let zero = e.graph.constant(0.0);
+    let rows = core
+        .iter()
+        .chain(&sums)
+        .filter_map(|i| {
+            let form = forms[*i].as_ref()?;
+            let row = core.iter().map(|j| form.coefficients.get(j).copied().unwrap_or(zero)).collect();
+            Some((row, form.constant))
+        })
+        .collect();
+    (core, sums, rows)
+}
+
+fn layout(
+    e: &mut Equations,
+    fixed: &[NodeId],
+    late: &[NodeId],
+    (linear, sums, integrated): (Vec<usize>, Vec<usize>, Vec<usize>),
+    rows: Vec<Row>,
+) -> Layout {
+    let zero = e.graph.constant(0.0);
+    let node_of = |e: &Equations, i: usize| e.states[i].node;
+    let outputs: Vec<NodeId> = integrated.iter().map(|i| e.states[*i].change).collect();
+    let mut columns: Vec<NodeId> = integrated.iter().map(|i| node_of(e, *i)).collect();
+    columns.push(e.time);
+    columns.extend(linear.iter().map(|i| node_of(e, *i)));
+    let mut places = Vec::new();
+    let mut entries = Vec::new();
+    for (column, input) in columns.iter().enumerate() {
+        let mut derivative = Derivative::new(*input);
+        for (row, output) in outputs.iter().enumerate() {
+            let node = derivative.of(&mut e.graph, *output);
+            if node != zero {
+                places.push((row, column));
+                entries.push(node);
+            }
+        }
+    }
+    let first_linear = integrated.len() + 1;
+    let needed: Vec<usize> = (0..linear.len())
+        .filter(|k| {
+            let only: HashSet<NodeId> = [node_of(e, linear[*k])].into();
+            let depends = e.graph.depends_on(&only);
+            outputs.iter().chain(&entries).any(|node| depends.get(node.index()).copied().unwrap_or(true))
+                || places.iter().any(|(_, column)| *column == first_linear + k)
+        })
+        .collect();
+    let coefficients: Vec<NodeId> = rows.into_iter().flat_map(|(row, constant)| row.into_iter().chain([constant])).collect();
+    Layout {
+        coefficients: Program::over(&e.graph, fixed, &coefficients),
+        field: Staged::new(&e.graph, fixed, late, &outputs),
+        jacobian: Staged::new(&e.graph, fixed, late, &entries),
+        jacobian_places: places,
+        drivers: needed,
+        linear,
+        sums,
+        integrated,
     }
 }
 
-fn linear(
-    equations: &mut Equations,
-    node: NodeId,
-    states: &[NodeId],
-    span: &Range<usize>,
-    what: &str,
-) -> Result<Affine, NotASystem> {
-    affine(&mut equations.graph, node, states).map_err(|NotLinear(term)| NotASystem {
-        span: span.clone(),
-        message: format!(
-            "{what} has the term `{}`, which is not linear in the states",
-            equations.graph.print(term)
-        ),
-        help: "this version solves equations that are linear in the states with constant coefficients".to_owned(),
-    })
+/// Where conditions on the time turn: there a step must end, or the solver would have to feel its way to the corner.
+fn breaks(e: &mut Equations, fixed: &[NodeId], late: &HashSet<NodeId>) -> Breaks {
+    use crate::lang::graph::Bend;
+    let changes: Vec<NodeId> = e.states.iter().chain(&e.clocked).map(|state| state.change).collect();
+    let bends = e.graph.bends(&changes);
+    let (mut single, mut repeated) = (Vec::new(), Vec::new());
+    for bend in bends {
+        let margin = match bend {
+            Bend::Turn(margin) | Bend::Steps(margin) => margin,
+        };
+        let Ok(form) = affine(&mut e.graph, margin, &[e.time]) else { continue };
+        let Some(slope) = form.coefficients.get(&0).copied() else { continue };
+        let moves = e.graph.depends_on(late);
+        let still = |node: NodeId| !moves.get(node.index()).copied().unwrap_or(true);
+        if !still(slope) || !still(form.constant) {
+            continue;
+        }
+        match bend {
+            Bend::Turn(_) => {
+                let over = e.graph.binary(crate::lang::parser::BinaryOp::Div, form.constant, slope);
+                single.push(e.graph.unary(crate::lang::parser::UnaryOp::Neg, over));
+            }
+            Bend::Steps(_) => repeated.extend([form.constant, slope]),
+        }
+    }
+    single.sort();
+    single.dedup();
+    let count = single.len();
+    single.extend(repeated);
+    Breaks {
+        program: Program::over(&e.graph, fixed, &single),
+        single: count,
+    }
 }

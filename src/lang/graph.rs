@@ -5,10 +5,10 @@
 
 use super::number::Number;
 use super::parser::{BinaryOp, UnaryOp};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A node of a [`Graph`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct NodeId(pub(crate) u32);
 
 impl NodeId {
@@ -33,62 +33,68 @@ pub struct Graph {
     nodes: Vec<Node>,
     known: HashMap<Node, NodeId>,
     inputs: Vec<String>,
+    delays: Vec<Delay>,
+}
+
+/// An input as it was some time ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delay {
+    /// The input that is read, by its number.
+    pub input: usize,
+    /// How long ago.
+    pub lag: NodeId,
+    /// The input that stands for the earlier value, by its number.
+    pub stands_for: usize,
+}
+
+/// Where an expression may bend or jump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bend {
+    /// When this passes zero.
+    Turn(NodeId),
+    /// When this passes a whole number.
+    Steps(NodeId),
 }
 
 /// One operation of one argument on any number.
+#[inline(always)]
 pub(crate) fn apply_unary<T: Number>(op: UnaryOp, a: T) -> T {
     match op {
         UnaryOp::Neg => -a,
-        UnaryOp::Not => truth(a.value() == 0.0),
+        UnaryOp::Not => a.not(),
         UnaryOp::Exp => a.exp(),
         UnaryOp::Ln => a.ln(),
         UnaryOp::Log10 => a.ln() * T::constant(std::f64::consts::LOG10_E),
         UnaryOp::Sqrt => a.sqrt(),
-        UnaryOp::Abs => {
-            if a.value() < 0.0 {
-                -a
-            } else {
-                a
-            }
-        }
-        UnaryOp::Floor => T::constant(a.value().floor()),
+        UnaryOp::Abs => a.abs(),
+        UnaryOp::Floor => a.floor(),
+        UnaryOp::Trunc => a.trunc(),
+        UnaryOp::Sin => a.sin(),
+        UnaryOp::Cos => a.cos(),
+        UnaryOp::Tanh => a.tanh(),
+        UnaryOp::Phi => a.phi(),
+        UnaryOp::Probit => a.probit(),
     }
 }
 
 /// One operation of two arguments on any number.
+#[inline(always)]
 pub(crate) fn apply_binary<T: Number>(op: BinaryOp, a: T, b: T) -> T {
-    let (x, y) = (a.value(), b.value());
     match op {
         BinaryOp::Add => a + b,
         BinaryOp::Sub => a - b,
         BinaryOp::Mul => a * b,
         BinaryOp::Div => a / b,
         BinaryOp::Pow => a.pow(b),
-        BinaryOp::Min => {
-            if y < x || y.is_nan() {
-                b
-            } else {
-                a
-            }
-        }
-        BinaryOp::Max => {
-            if y > x || y.is_nan() {
-                b
-            } else {
-                a
-            }
-        }
-        BinaryOp::Lt => truth(x < y),
-        BinaryOp::Le => truth(x <= y),
-        BinaryOp::Eq => truth(x == y),
-        BinaryOp::Ne => truth(x != y),
-        BinaryOp::And => truth(x != 0.0 && y != 0.0),
-        BinaryOp::Or => truth(x != 0.0 || y != 0.0),
+        BinaryOp::Min => a.min(b),
+        BinaryOp::Max => a.max(b),
+        BinaryOp::Lt => a.lt(b),
+        BinaryOp::Le => a.le(b),
+        BinaryOp::Eq => a.eq(b),
+        BinaryOp::Ne => a.ne(b),
+        BinaryOp::And => a.and(b),
+        BinaryOp::Or => a.or(b),
     }
-}
-
-fn truth<T: Number>(condition: bool) -> T {
-    T::constant(if condition { 1.0 } else { 0.0 })
 }
 
 impl Graph {
@@ -170,9 +176,121 @@ impl Graph {
         }
     }
 
+    /// The input `node` as it was `lag` earlier: another input, filled by whoever runs the program. `None` if `node` is no input.
+    pub fn delayed(&mut self, node: NodeId, lag: NodeId) -> Option<NodeId> {
+        let Node::Input(index) = self.node(node) else {
+            return None;
+        };
+        let input = index as usize;
+        let name = format!("delay({}, {})", self.inputs.get(input)?, lag.0);
+        let stands_for = self.input(&name);
+        if let Node::Input(place) = self.node(stands_for) {
+            let delay = Delay {
+                input,
+                lag,
+                stands_for: place as usize,
+            };
+            if !self.delays.contains(&delay) {
+                self.delays.push(delay);
+            }
+        }
+        Some(stands_for)
+    }
+
+    /// Inputs that stand for earlier values of others.
+    pub fn delays(&self) -> &[Delay] {
+        &self.delays
+    }
+
     /// Names of the inputs in their order.
     pub fn inputs(&self) -> &[String] {
         &self.inputs
+    }
+
+    /// How many nodes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The arguments of a node.
+    pub(crate) fn arguments(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        let list = match self.node(id) {
+            Node::Constant(_) | Node::Input(_) => [None, None, None],
+            Node::Unary(_, a) => [Some(a), None, None],
+            Node::Binary(_, a, b) => [Some(a), Some(b), None],
+            Node::Select(c, a, b) => [Some(c), Some(a), Some(b)],
+        };
+        list.into_iter().flatten()
+    }
+
+    /// For every node, whether it is or contains one of `these`.
+    pub(crate) fn depends_on(&self, these: &HashSet<NodeId>) -> Vec<bool> {
+        let mut out: Vec<bool> = Vec::with_capacity(self.nodes.len());
+        for i in 0..self.nodes.len() {
+            let id = NodeId(u32::try_from(i).unwrap_or(u32::MAX));
+            let inside = self.arguments(id).any(|a| out.get(a.index()).copied().unwrap_or(false));
+            out.push(inside || these.contains(&id));
+        }
+        out
+    }
+
+    /// The nodes of the inputs, in their order.
+    pub(crate) fn input_nodes(&self) -> impl Iterator<Item = NodeId> {
+        (0..self.inputs.len()).map(|index| {
+            let node = Node::Input(u32::try_from(index).unwrap_or(u32::MAX));
+            self.known.get(&node).copied().unwrap_or(NodeId(u32::MAX))
+        })
+    }
+
+    /// Where the expressions `roots` may bend or jump.
+    pub(crate) fn bends(&mut self, roots: &[NodeId]) -> Vec<Bend> {
+        let mut seen = HashSet::new();
+        let mut todo = roots.to_vec();
+        let mut found = Vec::new();
+        while let Some(id) = todo.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            todo.extend(self.arguments(id));
+            match self.node(id) {
+                Node::Unary(UnaryOp::Floor | UnaryOp::Trunc, a) => found.push(Bend::Steps(a)),
+                Node::Unary(UnaryOp::Abs, a) => found.push(Bend::Turn(a)),
+                Node::Binary(BinaryOp::Min | BinaryOp::Max | BinaryOp::Lt | BinaryOp::Le, a, b) => {
+                    found.push(Bend::Turn(self.binary(BinaryOp::Sub, a, b)));
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// `1/(1 + exp(-x))`, without overflow on either side.
+    pub fn expit(&mut self, x: NodeId) -> NodeId {
+        let (one, zero) = (self.constant(1.0), self.constant(0.0));
+        let size = self.unary(UnaryOp::Abs, x);
+        let minus = self.unary(UnaryOp::Neg, size);
+        let e = self.unary(UnaryOp::Exp, minus);
+        let below = self.binary(BinaryOp::Add, one, e);
+        let negative = self.binary(BinaryOp::Lt, x, zero);
+        let low = self.binary(BinaryOp::Div, e, below);
+        let high = self.binary(BinaryOp::Div, one, below);
+        self.select(negative, low, high)
+    }
+
+    /// `ln(p/(1 - p))`.
+    pub fn logit(&mut self, p: NodeId) -> NodeId {
+        let one = self.constant(1.0);
+        let rest = self.binary(BinaryOp::Sub, one, p);
+        let odds = self.binary(BinaryOp::Div, p, rest);
+        self.unary(UnaryOp::Ln, odds)
+    }
+
+    /// What is left of `a` after whole multiples of `b`; between 0 and `b`.
+    pub fn modulo(&mut self, a: NodeId, b: NodeId) -> NodeId {
+        let quotient = self.binary(BinaryOp::Div, a, b);
+        let whole = self.unary(UnaryOp::Floor, quotient);
+        let multiple = self.binary(BinaryOp::Mul, whole, b);
+        self.binary(BinaryOp::Sub, a, multiple)
     }
 
     pub(crate) fn node(&self, id: NodeId) -> Node {

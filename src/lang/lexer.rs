@@ -8,8 +8,12 @@ use std::ops::Range;
 pub enum TokenKind {
     /// A number, never negative (the sign is an operator).
     Number(f64),
+    /// A number with its unit, `3.8[ug/L]`: the value and the UCUM code.
+    Quantity(f64, String),
     /// A name or a keyword.
     Name(String),
+    /// A text between double quotes: the level of a category.
+    Text(String),
     /// An operator or a bracket.
     Symbol(&'static str),
     /// End of a statement: a line end outside parentheses, or `;`.
@@ -62,11 +66,36 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, LangError> {
                         format!("`{digits}` is not a usable number"),
                     ));
                 };
+                let (kind, length) = match unit_length(rest, length) {
+                    Some(Ok(end)) => {
+                        let code = rest.get(length + 1..end - 1).unwrap_or_default().to_owned();
+                        (TokenKind::Quantity(value, code), end)
+                    }
+                    Some(Err(())) => {
+                        return Err(LangError::new(at + length..at + length + 1, "this `[` is never closed")
+                            .with_help("a unit stands right behind its number: `3.8[ug/L]`"));
+                    }
+                    None => (TokenKind::Number(value), length),
+                };
                 out.push(Token {
-                    kind: TokenKind::Number(value),
+                    kind,
                     span: at..at + length,
                 });
                 length
+            }
+            '"' => {
+                let end = rest
+                    .get(1..)
+                    .and_then(|inside| inside.find(['"', '\n']))
+                    .filter(|end| rest.get(end + 1..).is_some_and(|tail| tail.starts_with('"')));
+                let Some(end) = end else {
+                    return Err(LangError::new(at..at + 1, "this text has no closing quote on its line"));
+                };
+                out.push(Token {
+                    kind: TokenKind::Text(rest.get(1..=end).unwrap_or_default().to_owned()),
+                    span: at..at + end + 2,
+                });
+                end + 2
             }
             c if c.is_alphabetic() || c == '_' => {
                 let length = rest
@@ -112,6 +141,28 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, LangError> {
     Ok(out)
 }
 
+/// The end of a unit that stands right behind a number of `length` bytes; an error if its bracket is never closed. UCUM codes
+/// have brackets of their own, as in `[iU]`.
+fn unit_length(text: &str, length: usize) -> Option<Result<usize, ()>> {
+    let rest = text.get(length..)?;
+    if !rest.starts_with('[') {
+        return None;
+    }
+    let mut depth = 0_usize;
+    for (at, c) in rest.char_indices() {
+        match c {
+            '[' => depth += 1,
+            ']' => depth -= 1,
+            '\n' => break,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(Ok(length + at + 1));
+        }
+    }
+    Some(Err(()))
+}
+
 /// Bytes of the number that starts `text`: digits, a point, an exponent.
 fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
@@ -155,6 +206,30 @@ mod tests {
         );
         assert_eq!(kinds("3e"), [Number(3.0), Name("e".into()), End]);
         assert_eq!(kinds("(a\n+b)").len(), 6, "a line may break inside parentheses");
+    }
+
+    #[test]
+    fn units_and_texts() {
+        assert_eq!(
+            kinds("3.8[ug/L]+2[[iU]/dL]"),
+            [
+                TokenKind::Quantity(3.8, "ug/L".into()),
+                TokenKind::Symbol("+"),
+                TokenKind::Quantity(2.0, "[iU]/dL".into()),
+                TokenKind::End
+            ]
+        );
+        assert_eq!(
+            kinds("cyp == \"*1/*2\""),
+            [
+                TokenKind::Name("cyp".into()),
+                TokenKind::Symbol("=="),
+                TokenKind::Text("*1/*2".into()),
+                TokenKind::End
+            ]
+        );
+        assert!(tokens("3[ug").unwrap_err().message.contains("never closed"));
+        assert!(tokens("a == \"b").is_err());
     }
 
     #[test]

@@ -5,12 +5,14 @@
 //! of the graph that is asked for, as a flat list of operations run over any [`number::Number`]: plain numbers or dual
 //! numbers, which carry exact derivatives).
 //!
-//! The language: `+ - * / ^`, comparisons `< <= > >= == !=`, `&& || !`, `if (condition) a else b`, the functions `exp ln
-//! log10 sqrt pow min max abs floor`, assignments `name = ...`, derivatives `d/dt(name) = ...`, comments from `#` to the end
-//! of the line. A statement ends with its line (or with `;`), except inside parentheses.
+//! The language: `+ - * / ^`, comparisons `< <= > >= == !=`, `&& || !`, `if (condition) a else b`, functions such as `exp ln
+//! sqrt min expit`, numbers with a unit `3.8[ug/L]`, categories compared with a level `cyp == "*1/*2"`. Statements: results
+//! `name = ...`, derivatives `d/dt(name) = ...`, initial values `name(0) = ...`, states that change at ticks of a clock
+//! `next(name) = ...`. A statement ends with its line (or with `;`), except inside parentheses; `#` starts a comment.
 //!
 //! This module knows nothing of files, models or patients.
 
+pub mod derivative;
 pub mod equations;
 pub mod graph;
 pub mod lexer;
@@ -22,10 +24,11 @@ pub mod scope;
 pub mod suggest;
 pub mod units;
 
-pub use equations::{Equations, Symbol};
+pub use derivative::Derivative;
+pub use equations::{Equations, Surroundings, Symbol};
 pub use graph::{Graph, NodeId};
-pub use number::{Dual, Number};
-pub use program::Program;
+pub use number::{Dual, Lanes, Number};
+pub use program::{Frame, Program, Staged};
 pub use units::Unit;
 
 use std::ops::Range;

@@ -26,6 +26,70 @@ pub enum UnaryOp {
     Abs,
     /// `floor(x)`
     Floor,
+    /// `trunc(x)`, towards zero
+    Trunc,
+    /// `sin(x)`
+    Sin,
+    /// `cos(x)`
+    Cos,
+    /// `tanh(x)`
+    Tanh,
+    /// `phi(x)`, the distribution function of the standard normal
+    Phi,
+    /// `probit(x)`, the inverse of `phi`
+    Probit,
+}
+
+/// Functions of one argument.
+const UNARY_FUNCTIONS: [(&str, UnaryOp); 12] = [
+    ("exp", UnaryOp::Exp),
+    ("ln", UnaryOp::Ln),
+    ("log10", UnaryOp::Log10),
+    ("sqrt", UnaryOp::Sqrt),
+    ("abs", UnaryOp::Abs),
+    ("floor", UnaryOp::Floor),
+    ("trunc", UnaryOp::Trunc),
+    ("sin", UnaryOp::Sin),
+    ("cos", UnaryOp::Cos),
+    ("tanh", UnaryOp::Tanh),
+    ("phi", UnaryOp::Phi),
+    ("probit", UnaryOp::Probit),
+];
+
+/// Functions of two arguments.
+const BINARY_FUNCTIONS: [(&str, BinaryOp); 3] = [
+    ("pow", BinaryOp::Pow),
+    ("min", BinaryOp::Min),
+    ("max", BinaryOp::Max),
+];
+
+/// Functions that are not one operation but are written out, or looked up by whoever reads the formula.
+const OTHER_FUNCTIONS: [&str; 15] = [
+    "expit",
+    "logit",
+    "mod",
+    "delay",
+    "area",
+    "highest",
+    "lowest",
+    "mean",
+    "time_of_highest",
+    "time_of_lowest",
+    "time_where",
+    "first_time",
+    "at",
+    "if",
+    "else",
+];
+
+/// Every name with a meaning of its own, which nothing else may carry.
+pub fn reserved() -> impl Iterator<Item = &'static str> + Clone {
+    UNARY_FUNCTIONS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(BINARY_FUNCTIONS.iter().map(|(name, _)| *name))
+        .chain(OTHER_FUNCTIONS)
+        .chain(["t", "time", "pi", "next"])
 }
 
 /// Operators with two arguments.
@@ -75,14 +139,20 @@ pub struct Expr {
 pub enum ExprKind {
     /// A number.
     Number(f64),
+    /// A number with its unit, a UCUM code.
+    Quantity(f64, String),
     /// A name.
     Name(String),
+    /// The level of a category.
+    Text(String),
     /// An operator or function of one argument.
     Unary(UnaryOp, Box<Expr>),
     /// An operator or function of two arguments.
     Binary(BinaryOp, Box<Expr>, Box<Expr>),
     /// `if (condition) a else b`
     If(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// A function that is not one operation, with its arguments.
+    Call(&'static str, Vec<Expr>),
 }
 
 /// What a statement defines.
@@ -90,6 +160,10 @@ pub enum ExprKind {
 pub enum Target {
     /// `d/dt(state) = ...`
     Derivative(String),
+    /// `state(0) = ...`
+    Initial(String),
+    /// `next(state) = ...`
+    Next(String),
     /// `name = ...`
     Name(String),
 }
@@ -103,6 +177,38 @@ pub struct Statement {
     pub target_span: Range<usize>,
     /// Its definition.
     pub value: Expr,
+}
+
+impl Expr {
+    /// The same with every call of one of `functions` replaced by a name that `name` gives for it.
+    ///
+    /// # Errors
+    /// Whatever `name` returns.
+    pub fn replace_calls<E>(
+        &self,
+        functions: &[&str],
+        name: &mut impl FnMut(&'static str, &[Self], &Range<usize>) -> Result<String, E>,
+    ) -> Result<Self, E> {
+        let mut inner = |e: &Self| e.replace_calls(functions, name).map(Box::new);
+        let kind = match &self.kind {
+            ExprKind::Call(function, list) if functions.contains(function) => {
+                ExprKind::Name(name(function, list, &self.span)?)
+            }
+            ExprKind::Call(function, list) => {
+                let list: Result<Vec<Self>, E> = list.iter().map(|e| inner(e).map(|e| *e)).collect();
+                ExprKind::Call(function, list?)
+            }
+            ExprKind::Unary(op, a) => ExprKind::Unary(*op, inner(a)?),
+            ExprKind::Binary(op, a, b) => ExprKind::Binary(*op, inner(a)?, inner(b)?),
+            ExprKind::If(c, a, b) => ExprKind::If(inner(c)?, inner(a)?, inner(b)?),
+            other => other.clone(),
+        };
+        Ok(Self {
+            kind,
+            span: self.span.clone(),
+            depth: self.depth,
+        })
+    }
 }
 
 /// Reads one formula.
@@ -147,14 +253,15 @@ pub fn statements(text: &str) -> Result<Vec<Statement>, LangError> {
 
 fn unexpected(token: &Token, wanted: &str) -> LangError {
     let found = match &token.kind {
-        TokenKind::Number(value) => format!("the number {value}"),
+        TokenKind::Number(value) | TokenKind::Quantity(value, _) => format!("the number {value}"),
+        TokenKind::Text(text) => format!("the text \"{text}\""),
         TokenKind::Name(name) => format!("the name `{name}`"),
         TokenKind::Symbol(symbol) => format!("`{symbol}`"),
         TokenKind::End => "the end of the line".to_owned(),
     };
     let error = LangError::new(token.span.clone(), format!("found {found}, expected {wanted}"));
     match &token.kind {
-        TokenKind::Name(_) | TokenKind::Number(_) => error.with_help("is an operator such as `*` missing?"),
+        TokenKind::Name(_) | TokenKind::Number(_) | TokenKind::Quantity(..) => error.with_help("is an operator such as `*` missing?"),
         TokenKind::Symbol("=") => error.with_help("to compare, write `==`"),
         _ => error,
     }
@@ -228,11 +335,21 @@ impl Parser {
 
     fn statement(&mut self) -> Result<Statement, LangError> {
         let derivative = self.at_name(0, "d") && self.at(1, "/") && self.at_name(2, "dt") && self.at(3, "(");
+        let zero = matches!(self.tokens.get(self.position + 2), Some(Token { kind: TokenKind::Number(x), .. }) if *x == 0.0);
         let (target, target_span) = if derivative {
             self.position += 4;
             let (name, span) = self.name("the name of a state")?;
             self.expect(")")?;
             (Target::Derivative(name), span)
+        } else if self.at_name(0, "next") && self.at(1, "(") {
+            self.position += 2;
+            let (name, span) = self.name("the name of a state")?;
+            self.expect(")")?;
+            (Target::Next(name), span)
+        } else if self.at(1, "(") && zero && self.at(3, ")") {
+            let (name, span) = self.name("the name of a state")?;
+            self.position += 3;
+            (Target::Initial(name), span)
         } else {
             let (name, span) = self.name("a name or `d/dt(...)`")?;
             (Target::Name(name), span)
@@ -280,6 +397,8 @@ impl Parser {
         }
         match &token.kind {
             TokenKind::Number(value) => make(token.span.clone(), ExprKind::Number(*value)),
+            TokenKind::Quantity(value, unit) => make(token.span.clone(), ExprKind::Quantity(*value, unit.clone())),
+            TokenKind::Text(text) => make(token.span.clone(), ExprKind::Text(text.clone())),
             TokenKind::Symbol("(") => {
                 let inner = self.expression(0, depth + 1)?;
                 let close = self.expect(")")?;
@@ -331,22 +450,13 @@ impl Parser {
         }
         let close = self.expect(")")?;
         let whole = span.start..close.span.end;
-        let unary = match name {
-            "exp" => Some(UnaryOp::Exp),
-            "ln" => Some(UnaryOp::Ln),
-            "log10" => Some(UnaryOp::Log10),
-            "sqrt" => Some(UnaryOp::Sqrt),
-            "abs" => Some(UnaryOp::Abs),
-            "floor" => Some(UnaryOp::Floor),
-            _ => None,
-        };
-        let binary = match name {
-            "pow" => Some(BinaryOp::Pow),
-            "min" => Some(BinaryOp::Min),
-            "max" => Some(BinaryOp::Max),
-            _ => None,
-        };
+        let unary = UNARY_FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, op)| *op);
+        let binary = BINARY_FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, op)| *op);
+        let other = OTHER_FUNCTIONS.iter().find(|known| **known == name).copied();
         let count = arguments.len();
+        if let Some(known) = other {
+            return make(whole, ExprKind::Call(known, arguments));
+        }
         let mut arguments = arguments.into_iter();
         match (unary, binary, arguments.next(), arguments.next()) {
             (Some(op), _, Some(x), None) => make(whole, ExprKind::Unary(op, Box::new(x))),
@@ -365,10 +475,8 @@ impl Parser {
                 Err(LangError::new(span, "`log` is ambiguous").with_help("write `ln` (natural) or `log10` (decimal)"))
             }
             _ => Err(
-                LangError::new(span, format!("there is no function `{name}`")).with_help(super::suggest::hint(
-                    name,
-                    ["exp", "ln", "log10", "sqrt", "pow", "min", "max", "abs", "floor"],
-                )),
+                LangError::new(span, format!("there is no function `{name}`"))
+                    .with_help(super::suggest::hint(name, reserved().filter(|name| name.len() > 1))),
             ),
         }
     }
@@ -404,7 +512,8 @@ fn is_comparison(token: &Token) -> bool {
 
 fn make(span: Range<usize>, kind: ExprKind) -> Result<Expr, LangError> {
     let below = match &kind {
-        ExprKind::Number(_) | ExprKind::Name(_) => 0,
+        ExprKind::Number(_) | ExprKind::Quantity(..) | ExprKind::Name(_) | ExprKind::Text(_) => 0,
+        ExprKind::Call(_, list) => list.iter().map(|e| e.depth).max().unwrap_or(0),
         ExprKind::Unary(_, a) => a.depth,
         ExprKind::Binary(_, a, b) => a.depth.max(b.depth),
         ExprKind::If(a, b, c) => a.depth.max(b.depth).max(c.depth),
@@ -429,6 +538,9 @@ mod tests {
             match &e.kind {
                 ExprKind::Number(v) => v.to_string(),
                 ExprKind::Name(n) => n.clone(),
+                ExprKind::Quantity(v, unit) => format!("{v}[{unit}]"),
+                ExprKind::Text(text) => format!("\"{text}\""),
+                ExprKind::Call(name, list) => format!("({name} {})", list.iter().map(go).collect::<Vec<_>>().join(" ")),
                 ExprKind::Unary(op, a) => format!("({op:?} {})", go(a)),
                 ExprKind::Binary(op, a, b) => format!("({op:?} {} {})", go(a), go(b)),
                 ExprKind::If(a, b, c) => format!("(If {} {} {})", go(a), go(b), go(c)),
@@ -459,6 +571,26 @@ mod tests {
         assert!(formula(&"(".repeat(100_000)).unwrap_err().message.contains("deeply"));
         assert!(formula(&"1+".repeat(100_000)).is_err());
         assert!(statements("x 1").is_err());
+        assert!(statements("next() = 1").is_err());
+    }
+
+    #[test]
+    fn statements_of_every_kind() {
+        let targets: Vec<Target> = statements("d/dt(A) = -A\nA(0) = 3\nnext(S) = S + 1\nC = A")
+            .unwrap()
+            .into_iter()
+            .map(|statement| statement.target)
+            .collect();
+        let name = |name: &str| name.to_owned();
+        assert_eq!(
+            targets,
+            [
+                Target::Derivative(name("A")),
+                Target::Initial(name("A")),
+                Target::Next(name("S")),
+                Target::Name(name("C"))
+            ]
+        );
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use super::parser::{BinaryOp, Expr, ExprKind, UnaryOp};
 use super::suggest;
 use super::units::Unit;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A value of the language: a node, and its unit where units are followed.
 #[derive(Debug, Clone)]
@@ -14,6 +15,27 @@ pub struct Value {
     pub node: NodeId,
     /// Its unit. `None` means any: the number 0, or a scope in which units are not followed.
     pub unit: Option<Unit>,
+    /// Levels of a category; its value is the place of its level.
+    pub levels: Option<Arc<[String]>>,
+}
+
+impl Value {
+    /// A plain number.
+    pub fn number(node: NodeId) -> Self {
+        Self {
+            node,
+            unit: None,
+            levels: None,
+        }
+    }
+
+    /// A quantity with its unit.
+    pub fn quantity(node: NodeId, unit: Unit) -> Self {
+        Self {
+            unit: Some(unit),
+            ..Self::number(node)
+        }
+    }
 }
 
 /// The names a formula may use.
@@ -36,6 +58,19 @@ impl Scope {
     /// A scope for empirical formulas, computed on the numbers as they are in their declared units.
     pub fn of_numbers() -> Self {
         Self::default()
+    }
+
+    /// Whether units are followed.
+    pub fn follows_units(&self) -> bool {
+        self.follow_units
+    }
+
+    /// The same names for formulas computed on the numbers as they are.
+    pub fn as_numbers(&self) -> Self {
+        Self {
+            follow_units: false,
+            ..self.clone()
+        }
     }
 
     /// Adds a name; returns false if it is taken.
@@ -67,43 +102,66 @@ impl Scope {
             ExprKind::Number(value) => {
                 let unit = if *value == 0.0 { None } else { self.unit(Unit::ONE) };
                 Ok(Value {
-                    node: graph.constant(*value),
                     unit,
+                    ..Value::number(graph.constant(*value))
                 })
             }
-            ExprKind::Name(name) => self.names.get(name).cloned().ok_or_else(|| {
-                let error = LangError::new(expr.span.clone(), format!("`{name}` is not defined here"));
-                match name.as_str() {
-                    "t" | "time" => error.with_help("coefficients must not depend on time in this version"),
-                    _ => error.with_help(suggest::hint(name, self.names())),
+            ExprKind::Quantity(value, code) => {
+                let unit = Unit::parse(code).map_err(|why| LangError::new(expr.span.clone(), why))?;
+                Ok(Value {
+                    unit: self.unit(unit),
+                    ..Value::number(graph.constant(*value))
+                })
+            }
+            ExprKind::Name(name) => match (self.names.get(name), name.as_str()) {
+                (Some(value), _) => Ok(value.clone()),
+                (None, "pi") => Ok(Value {
+                    unit: self.unit(Unit::ONE),
+                    ..Value::number(graph.constant(std::f64::consts::PI))
+                }),
+                (None, _) => {
+                    let error = LangError::new(expr.span.clone(), format!("`{name}` is not defined here"));
+                    Err(match name.as_str() {
+                        "t" => error.with_help("only equations and what is made of them may depend on the time `t`"),
+                        "time" => error.with_help("the time is called `t`, in equations"),
+                        _ => error.with_help(suggest::hint(name, self.names())),
+                    })
                 }
-            }),
+            },
+            ExprKind::Text(text) => Err(LangError::new(
+                expr.span.clone(),
+                format!("the text \"{text}\" can only be compared with a category"),
+            )
+            .with_help("write `name == \"level\"`")),
+            ExprKind::Call(name, list) => self.call(graph, name, list, expr),
             ExprKind::Unary(op, a) => {
                 let a_value = self.lower(graph, a)?;
                 let unit = match op {
                     UnaryOp::Neg | UnaryOp::Abs => a_value.unit.clone(),
                     UnaryOp::Sqrt => a_value.unit.as_ref().map(|unit| unit.power(0.5)),
-                    UnaryOp::Not | UnaryOp::Exp | UnaryOp::Ln | UnaryOp::Log10 | UnaryOp::Floor => {
-                        if *op != UnaryOp::Floor {
-                            pure(a_value.unit.as_ref(), a, "this function takes a pure number")?;
-                            self.unit(Unit::ONE)
-                        } else {
-                            a_value.unit.clone()
-                        }
+                    UnaryOp::Floor | UnaryOp::Trunc => a_value.unit.clone(),
+                    _ => {
+                        pure(a_value.unit.as_ref(), a, "this function takes a pure number")?;
+                        self.unit(Unit::ONE)
                     }
                 };
                 Ok(Value {
-                    node: graph.unary(*op, a_value.node),
                     unit,
+                    ..Value::number(graph.unary(*op, a_value.node))
                 })
+            }
+            ExprKind::Binary(op @ (BinaryOp::Eq | BinaryOp::Ne), a, b)
+                if matches!(a.kind, ExprKind::Text(_)) || matches!(b.kind, ExprKind::Text(_)) =>
+            {
+                self.level(graph, *op, a, b)
             }
             ExprKind::Binary(op, a, b) => {
                 let a_value = self.lower(graph, a)?;
                 let b_value = self.lower(graph, b)?;
                 let unit = self.binary_unit(graph, *op, (a, &a_value), (b, &b_value))?;
                 Ok(Value {
-                    node: graph.binary(*op, a_value.node, b_value.node),
                     unit,
+                    ..Value::number(graph.binary(*op, a_value.node, b_value.node))
                 })
             }
             ExprKind::If(condition, yes, no) => {
@@ -112,10 +170,92 @@ impl Scope {
                 let n = self.lower(graph, no)?;
                 let unit = alike("both cases must have one unit", y.unit, (no, n.unit))?;
                 Ok(Value {
-                    node: graph.select(c.node, y.node, n.node),
                     unit,
+                    ..Value::number(graph.select(c.node, y.node, n.node))
                 })
             }
+        }
+    }
+
+    /// A category compared with one of its levels.
+    fn level(&self, graph: &mut Graph, op: BinaryOp, a: &Expr, b: &Expr) -> Result<Value, LangError> {
+        let (text, other) = match (&a.kind, &b.kind) {
+            (ExprKind::Text(text), _) => (text, b),
+            (_, ExprKind::Text(text)) => (text, a),
+            _ => return Err(LangError::new(a.span.clone(), "one side must be the level of a category")),
+        };
+        let value = match &other.kind {
+            ExprKind::Text(_) => None,
+            _ => Some(self.lower(graph, other)?),
+        };
+        let Some((value, levels)) = value.and_then(|value| value.levels.clone().map(|levels| (value, levels))) else {
+            return Err(
+                LangError::new(other.span.clone(), "only a category can be compared with a text")
+                    .with_help("an input is a category if it has `kind = \"category\"` and `levels = [...]`"),
+            );
+        };
+        let Some(place) = levels.iter().position(|level| level == text) else {
+            return Err(LangError::new(other.span.clone(), format!("this category has no level \"{text}\""))
+                .with_help(suggest::hint(text, levels.iter().map(String::as_str))));
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a category has few levels")]
+        let place = graph.constant(place as f64);
+        Ok(Value {
+            unit: self.unit(Unit::ONE),
+            ..Value::number(graph.binary(op, value.node, place))
+        })
+    }
+
+    /// Functions that are not one operation.
+    fn call(&self, graph: &mut Graph, name: &str, list: &[Expr], expr: &Expr) -> Result<Value, LangError> {
+        let pure_number = |node| Value {
+            unit: self.unit(Unit::ONE),
+            ..Value::number(node)
+        };
+        match (name, list) {
+            ("expit" | "logit", [a]) => {
+                let x = self.lower(graph, a)?;
+                pure(x.unit.as_ref(), a, "this function takes a pure number")?;
+                let node = if name == "expit" {
+                    graph.expit(x.node)
+                } else {
+                    graph.logit(x.node)
+                };
+                Ok(pure_number(node))
+            }
+            ("mod", [a, b]) => {
+                let x = self.lower(graph, a)?;
+                let y = self.lower(graph, b)?;
+                let unit = alike("both values must have one unit", x.unit, (b, y.unit))?;
+                Ok(Value {
+                    unit,
+                    ..Value::number(graph.modulo(x.node, y.node))
+                })
+            }
+            ("delay", [a, b]) => {
+                let x = self.lower(graph, a)?;
+                let lag = self.lower(graph, b)?;
+                let delayed = graph.delayed(x.node, lag.node).ok_or_else(|| {
+                    LangError::new(a.span.clone(), "only an input can be read with a delay")
+                        .with_help("an input is what stands under [inputs]; for a state, write a chain of states")
+                })?;
+                Ok(Value {
+                    unit: x.unit,
+                    ..Value::number(delayed)
+                })
+            }
+            ("expit" | "logit", _) => Err(LangError::new(
+                expr.span.clone(),
+                format!("`{name}` takes one value, found {}", list.len()),
+            )),
+            ("mod" | "delay", _) => Err(LangError::new(
+                expr.span.clone(),
+                format!("`{name}` takes two values, found {}", list.len()),
+            )),
+            _ => Err(LangError::new(
+                expr.span.clone(),
+                format!("`{name}` looks at a whole course and can only stand in [measures]"),
+            )),
         }
     }
 

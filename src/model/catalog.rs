@@ -118,8 +118,13 @@ impl Definition {
 /// Whether the model can be fed from the record as the twin reads it, in the same units.
 fn check(file: &TwinFile, model: &Model) -> Result<(), String> {
     let id = &model.id;
+    if !model.system().is_plain() {
+        return Err(format!(
+            "model \"{id}\" is more than a linear one with plain doses: the command line can simulate and fit it, a service not yet"
+        ));
+    }
     for input in model.inputs() {
-        if input.name == file.age_input || input.name == file.female_input {
+        if input.name == file.age_input || input.name == file.female_input || input.default.is_some() {
             continue;
         }
         if file.needs.flags.iter().any(|f| f.name == input.name) {
@@ -184,7 +189,8 @@ impl Catalog {
                 }),
             },
             None => {
-                for dir in BUILT_IN.dirs() {
+                let twins = BUILT_IN.dirs().filter(|dir| dir.get_file(dir.path().join("twin.toml")).is_some());
+                for dir in twins {
                     let shown = format!("models/{}", dir.path().display());
                     take(Definition::read(&shown, &|name| {
                         dir.get_file(dir.path().join(name))
@@ -214,5 +220,43 @@ impl Catalog {
             twice
         });
         (Self { twins }, errors)
+    }
+
+    /// Every model file in `folder` or, without one, of those built in: the models of twins, and those that no service uses yet.
+    #[must_use]
+    pub fn model_files(folder: Option<&Path>) -> (Vec<Model>, Vec<CatalogError>) {
+        let mut files: Vec<(String, Result<String, String>)> = Vec::new();
+        let is_model = |path: &Path| {
+            path.extension().is_some_and(|e| e == "toml") && path.file_name().is_some_and(|n| n != "twin.toml")
+        };
+        match folder {
+            Some(folder) => {
+                let inside = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.path());
+                for path in inside(folder).flat_map(|path| inside(&path).collect::<Vec<_>>()) {
+                    if is_model(&path) {
+                        let text = std::fs::read_to_string(&path).map_err(|e| e.to_string());
+                        files.push((path.display().to_string(), text));
+                    }
+                }
+            }
+            None => {
+                for file in BUILT_IN.dirs().flat_map(Dir::files).filter(|file| is_model(file.path())) {
+                    let text = file.contents_utf8().map(str::to_owned).ok_or("it is not text".to_owned());
+                    files.push((format!("models/{}", file.path().display()), text));
+                }
+            }
+        }
+        files.sort();
+        let (mut models, mut errors) = (Vec::new(), Vec::new());
+        for (file, text) in files {
+            match text {
+                Ok(text) => match Model::parse(&file, &text) {
+                    Ok(model) => models.push(model),
+                    Err(error) => errors.push(CatalogError::Model(error)),
+                },
+                Err(reason) => errors.push(CatalogError::Unreadable { file, reason }),
+            }
+        }
+        (models, errors)
     }
 }

@@ -203,6 +203,18 @@ impl<'t, 'a> Table<'t, 'a> {
         }
     }
 
+    /// A flag, false if the key is not there.
+    ///
+    /// # Errors
+    /// A value that is neither true nor false.
+    pub fn flag(&mut self, key: &'static str) -> Result<bool, FileError> {
+        let Some(value) = self.get(key) else { return Ok(false) };
+        match value.get_ref() {
+            DeValue::Boolean(flag) => Ok(*flag),
+            _ => Err(self.wrong(key, value, "true or false")),
+        }
+    }
+
     /// A list of numbers, if the key is there.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::{
 use super::ledger::{Inputs, Ledger};
 
 /// Changes whenever the meaning of what is stored changes; older records are then fitted anew.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 /// A call that lost the race this often goes on without storing.
 const TRIES: usize = 8;
 

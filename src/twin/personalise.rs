@@ -161,8 +161,7 @@ pub fn fit_all(
             Some(fit) => Some(fit.clone()),
             None => engine::fit(
                 model.system(),
-                individual.typical(),
-                &ledger.doses,
+                &individual.subject(&model, &ledger.doses),
                 &observations,
                 &FitOptions::default(),
             )

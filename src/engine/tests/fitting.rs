@@ -20,7 +20,8 @@ fn gradients_are_exact_with_and_without_modes() {
         (cycle(), vec![1.3, 0.2, 20.0]),
     ] {
         let m = system.effects().len();
-        let mut evaluator = evaluate::Evaluator::new(&system, &typical, &doses, &observations).unwrap();
+        let person = subject(&system, &typical, &doses);
+        let mut evaluator = evaluate::Evaluator::new(&system, &person, &observations, Precision::default()).unwrap();
         let eta: Vec<f64> = (0..m).map(|j| 0.1 * j as f64 - 0.15).collect();
         assert!(evaluator.run(&eta, true));
         let exact = evaluator.jacobian.clone();
@@ -49,7 +50,7 @@ fn gradients_are_exact_with_and_without_modes() {
 fn without_measurements_the_prior_stays() {
     let system = two_compartments();
     let typical = [4.0, 30.0, 50.0, 6.0];
-    let found = fit(&system, &typical, &[d(0.0, 1000.0, 1.0)], &[], &FitOptions::default()).unwrap();
+    let found = fit(&system, &subject(&system, &typical, &[d(0.0, 1000.0, 1.0)]), &[], &FitOptions::default()).unwrap();
     assert_eq!(found.best().unwrap().eta, [0.0; 3]);
     assert_eq!(found.shrinkage, [1.0; 3]);
     let draws = found.draws(&system, 20_000, 3).unwrap();
@@ -76,8 +77,9 @@ fn draws_follow_the_exact_posterior() {
         bound: Bound::Exact,
         output: 0,
     }];
-    let found = fit(&system, &[4.0, 50.0], &doses, &observations, &FitOptions::default()).unwrap();
-    let mut objective = objective::Objective::new(&system, &[4.0, 50.0], &doses, &observations, 1.0).unwrap();
+    let person = subject(&system, &[4.0, 50.0], &doses);
+    let found = fit(&system, &person, &observations, &FitOptions::default()).unwrap();
+    let mut objective = objective::Objective::new(&system, &person, &observations, 1.0, Precision::default()).unwrap();
     let (mut mass, mut mean, mut square) = (0.0, 0.0, 0.0);
     for i in -4000..4000 {
         let eta = f64::from(i) / 1000.0;
@@ -112,7 +114,7 @@ fn limits_pull_without_being_values() {
             bound,
             output: 0,
         };
-        let found = fit(&system, &typical, &doses, &[observation], &FitOptions::default()).unwrap();
+        let found = fit(&system, &subject(&system, &typical, &doses), &[observation], &FitOptions::default()).unwrap();
         assert!(found.converged());
         found.best().unwrap().eta[0]
     };
@@ -143,7 +145,7 @@ fn a_weak_prior_follows_the_data() {
             prior_weight,
             ..FitOptions::default()
         };
-        let found = fit(&system, &[4.0, 30.0, 50.0, 6.0], &doses, &observations, &options).unwrap();
+        let found = fit(&system, &subject(&system, &[4.0, 30.0, 50.0, 6.0], &doses), &observations, &options).unwrap();
         (found.best().unwrap().ipred[0] - 2.0).abs()
     };
     assert!(residual(0.1) < residual(1.0) && residual(1.0) < residual(10.0));
@@ -151,7 +153,7 @@ fn a_weak_prior_follows_the_data() {
         prior_weight: 0.0,
         ..FitOptions::default()
     };
-    assert!(fit(&system, &[4.0, 30.0, 50.0, 6.0], &doses, &observations, &bad).is_err());
+    assert!(fit(&system, &subject(&system, &[4.0, 30.0, 50.0, 6.0], &doses), &observations, &bad).is_err());
 }
 
 #[test]
@@ -181,7 +183,7 @@ fn nonsense_is_an_error_value() {
         ),
         (typical.to_vec(), d(0.0, 1.0, 1.0), Observation { output: 3, ..fine }),
     ] {
-        assert!(fit(&system, &typical, &[dose], &[observation], &options).is_err());
+        assert!(fit(&system, &subject(&system, &typical, &[dose]), &[observation], &options).is_err());
     }
     assert!(auc(&system, &typical, &[], 0, 2.0, 1.0).is_err());
     assert!(SteadyState::of(&system, &typical, 1.0, 0.0, 0.0, 0).is_err());
@@ -214,7 +216,7 @@ fn fixed_starts_find_the_lowest_valley() {
         let levels: Vec<Observation> = (0..)
             .zip(times.iter().zip(&values))
             .map(|(j, (time, f))| {
-                let sd = ERROR.variance(*f).sqrt();
+                let sd = (1.0 + (0.2 * f).powi(2)).sqrt();
                 let value = (f + sd * random.normal(i, 90 + j)).max(0.5);
                 Observation {
                     time: *time,
@@ -225,7 +227,8 @@ fn fixed_starts_find_the_lowest_valley() {
             })
             .collect();
         let options = FitOptions::default();
-        let found = fit(&system, &typical, &doses, &levels, &options).unwrap();
+        let person = subject(&system, &typical, &doses);
+        let found = fit(&system, &person, &levels, &options).unwrap();
         assert!(found.converged(), "{i} {:?}", found.best());
         let total: f64 = found.modes.iter().map(|mode| mode.weight).sum();
         assert!((total - 1.0).abs() < 1e-12);
@@ -237,7 +240,7 @@ fn fixed_starts_find_the_lowest_valley() {
                     .collect()
             })
             .collect();
-        let other = super::super::fit::fit_from(&many, &system, &typical, &doses, &levels, &options).unwrap();
+        let other = super::super::fit::fit_from(&many, &system, &person, &levels, &options).unwrap();
         assert!(found.best().unwrap().ofv < other.best().unwrap().ofv + 1e-6, "{i}");
     }
     assert!(

@@ -15,7 +15,7 @@ fn many_regimens_equal_one_at_a_time() {
         (oral(), vec![0.8, 4.0, 30.0, 50.0, 6.0]),
         (chain(), vec![0.7, 20.0]),
     ] {
-        let prior = fit(&system, &typical, &[], &[], &FitOptions::default()).unwrap();
+        let prior = fit(&system, &subject(&system, &typical, &[]), &[], &FitOptions::default()).unwrap();
         let draws = prior.draws(&system, 19, 5).unwrap();
         let now = 24.0;
         let prepared = Prepared::new(&system, &draws, &history, now, 0).unwrap();

@@ -1,18 +1,15 @@
 //! From the text of a file to a checked model.
 
 use super::super::table::{Entry, Source, Table};
-use super::{Covariate, Input, Model, ModelError, Parameter, checks};
-use crate::engine::{System, SystemParts};
+use super::{Covariate, Input, InputKind, Model, ModelError, check_file};
+use crate::engine::{Routes, System, SystemParts};
 use crate::lang::scope::{Scope, Value};
-use crate::lang::{Equations, Graph, LangError, NodeId, Program, Symbol, Unit, parser, suggest};
+use crate::lang::{Equations, Graph, LangError, NodeId, Program, Unit, parser, suggest};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
+use std::sync::Arc;
 use toml::Spanned;
-
-/// Names with a meaning of their own in the language.
-const RESERVED: [&str; 15] = [
-    "d", "dt", "t", "time", "if", "else", "exp", "ln", "log10", "sqrt", "pow", "min", "max", "abs", "floor",
-];
+use toml::de::DeValue;
 
 pub(super) fn read(file: &str, text: &str) -> Result<Model, ModelError> {
     let source = Source { file, text };
@@ -48,56 +45,69 @@ pub(super) fn read(file: &str, text: &str) -> Result<Model, ModelError> {
         Some(table) => reader.covariates(&table)?,
         None => Vec::new(),
     };
-    let (parameters, symbols) =
-        reader.parameters(&root.required_table("parameters", "typical values and their variability")?)?;
+    let parameters = match root.table("parameters")? {
+        Some(table) => reader.parameters(&table)?,
+        None => super::parameters::Parameters::default(),
+    };
+    reader.wanted.extend(&parameters.nodes);
     let (inputs, covariates) = match root.table("population")? {
         Some(table) => reader.population(&table, inputs, covariates)?,
         None => (inputs, covariates),
     };
-    let effects: Vec<usize> = (0..parameters.len())
-        .filter(|i| parameters.get(*i).is_some_and(|p| p.omega2.is_some()))
-        .collect();
-    let omega = reader.omega(root.tables("omega")?, &parameters, &effects)?;
+    let omega = reader.omega(root.tables("omega")?, &parameters)?;
 
-    let mut table = root.required_table("equations", "how the states change")?;
-    let equations_text = table.required_text("text", "the equations, between ''' and '''")?;
-    table.finish()?;
-    let inside = |error: &LangError| {
-        let found = source.error_inside(&equations_text, error.span.start, error.message.clone());
-        ModelError {
-            help: error.help.clone(),
-            ..found
-        }
+    let table = root.required_table("equations", "how the states change")?;
+    let (mut equations, equations_text, unchecked) =
+        reader.equations(table, &inputs, &covariates, &parameters, &amount_unit, &time_unit)?;
+    let routes = match root.table("doses")? {
+        Some(table) => reader.doses(table, &mut equations, &time_unit)?,
+        None => Routes::new(Vec::new(), equations.states.len()),
     };
-    let equations =
-        Equations::parse(equations_text.get_ref(), &symbols, &amount_unit, &time_unit).map_err(|e| inside(&e))?;
-
-    let mut table = root.required_table("doses", "which state receives the doses")?;
-    let dose_state = table.required_text("state", "the name of a state")?;
-    table.finish()?;
-    if !equations.states.iter().any(|state| state.name == *dose_state.get_ref()) {
+    let outputs = match root.table("observed")? {
+        Some(table) => reader.observed(&table, &mut equations)?,
+        None => Vec::new(),
+    };
+    let shown = match root.table("outputs")? {
+        Some(table) => reader.shown(&table, &equations)?,
+        None => Vec::new(),
+    };
+    let clock = match root.table("clock")? {
+        Some(table) => Some(reader.clock(table, &mut equations)?),
+        None => None,
+    };
+    reader.clock_fits(&equations, clock.is_some(), &equations_text)?;
+    let cycle = match root.table("cycle")? {
+        Some(table) => Some(reader.cycle(table, &mut equations)?),
+        None => None,
+    };
+    let measures = match root.table("measures")? {
+        Some(table) => reader.measures(&table, &mut equations, &time_unit, cycle.is_some())?,
+        None => super::measures::Drafts::default(),
+    };
+    let densities = reader.penalties(&parameters.priors, &mut equations)?;
+    if outputs.is_empty() && shown.is_empty() && measures.list.is_empty() {
         return Err(source.error_with(
-            dose_state.span().start,
-            format!("there is no state `{}`", dose_state.get_ref()),
-            suggest::hint(
-                dose_state.get_ref(),
-                equations.states.iter().map(|state| state.name.as_str()),
-            ),
+            root.at(),
+            "the model shows nothing",
+            "add [observed.X], [outputs.X] or [measures.X], where X is a result or a state of the equations",
         ));
     }
-
-    let outputs = reader.observed(
-        &root.required_table("observed", "what is measured")?,
-        &equations,
-        &amount_unit,
-    )?;
+    let followed = measures.followed(&equations);
+    let measures_list = measures.finish(&equations, outputs.len());
     let system = System::new(SystemParts {
         equations,
-        parameters: parameters.iter().map(|parameter| parameter.name.clone()).collect(),
-        effects,
+        parameters: parameters.engine,
+        effects: parameters.effects.iter().map(|(name, _)| name.clone()).collect(),
         omega,
-        dose_state: dose_state.into_inner(),
+        occasion_effects: parameters.occasion_effects,
+        densities,
+        routes,
         outputs,
+        followed,
+        areas: measures.areas,
+        clock,
+        cycle,
+        interpolated: inputs.iter().map(|input| input.interpolated).collect(),
     })
     .map_err(|error| {
         let found = source.error_inside(&equations_text, error.span.start, error.message.clone());
@@ -107,13 +117,14 @@ pub(super) fn read(file: &str, text: &str) -> Result<Model, ModelError> {
         }
     })?;
 
-    let names = checks::Names {
-        parameters: &parameters,
+    let names = check_file::Names {
+        parameters: &parameters.list,
         covariates: &covariates,
         inputs: &inputs,
         system: &system,
+        measures: &measures_list,
     };
-    let checks = checks::read(source, root.tables("checks")?, &names)?;
+    let checks = check_file::read(source, root.tables("checks")?, &names)?;
     root.finish()?;
     let mut sha256 = String::with_capacity(64);
     for byte in Sha256::digest(text.as_bytes()) {
@@ -130,11 +141,14 @@ pub(super) fn read(file: &str, text: &str) -> Result<Model, ModelError> {
         sha256,
         time_unit: time.into_inner(),
         amount_unit: amount.into_inner(),
+        unchecked,
         file: file.to_owned(),
         inputs,
         covariates,
-        parameters,
+        parameters: parameters.list,
         equations: equations_text.into_inner(),
+        shown,
+        measures: measures_list,
         formulas: Program::new(&reader.graph, &reader.wanted),
         system,
         checks,
@@ -172,7 +186,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A table whose key is a new name.
-    fn named<'t>(&self, entry: &Entry<'t, 'a>, what: &str) -> Result<Table<'t, 'a>, ModelError> {
+    pub(super) fn named<'t>(&self, entry: &Entry<'t, 'a>, what: &str) -> Result<Table<'t, 'a>, ModelError> {
         let name = entry.key;
         let plain = name.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
             && name.chars().all(|c| c.is_alphanumeric() || c == '_');
@@ -183,7 +197,7 @@ impl<'a> Reader<'a> {
                 "a name is made of letters, digits and `_`, and starts with a letter",
             ));
         }
-        if RESERVED.contains(&name) {
+        if parser::reserved().any(|known| known == name) {
             return Err(self
                 .source
                 .error(entry.at, format!("`{name}` has a meaning of its own in formulas")));
@@ -210,8 +224,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn define(&mut self, entry: &Entry<'_, 'a>, node: NodeId) -> Result<(), ModelError> {
-        if self.scope.define(entry.key, Value { node, unit: None }) {
+    fn define(&mut self, entry: &Entry<'_, 'a>, node: NodeId, levels: Option<Arc<[String]>>) -> Result<(), ModelError> {
+        if self.scope.define(entry.key, Value { levels, ..Value::number(node) }) {
             return Ok(());
         }
         Err(self
@@ -219,7 +233,7 @@ impl<'a> Reader<'a> {
             .error(entry.at, format!("the name `{}` is already taken", entry.key)))
     }
 
-    fn formula(&mut self, formula: &Spanned<String>) -> Result<NodeId, ModelError> {
+    pub(super) fn formula(&mut self, formula: &Spanned<String>) -> Result<NodeId, ModelError> {
         let found = parser::formula(formula.get_ref())
             .and_then(|expr| self.scope.lower(&mut self.graph, &expr))
             .map_err(|error| ModelError {
@@ -229,24 +243,48 @@ impl<'a> Reader<'a> {
         Ok(found.node)
     }
 
+    /// Whether a formula may use this name.
+    pub(super) fn scope_knows(&self, name: &str) -> bool {
+        self.scope.get(name).is_some()
+    }
+
+    /// A formula of the equations computed on plain numbers.
+    pub(super) fn numbers(&self, equations: &mut Equations, text: &Spanned<String>) -> Result<NodeId, ModelError> {
+        parser::formula(text.get_ref())
+            .and_then(|expr| equations.numbers(&expr))
+            .map_err(|error| self.inside(text, &error))
+    }
+
+    /// An error of the language within a text of the file.
+    pub(super) fn inside(&self, text: &Spanned<String>, error: &LangError) -> ModelError {
+        ModelError {
+            help: error.help.clone(),
+            ..self.source.error_inside(text, error.span.start, error.message.clone())
+        }
+    }
+
     fn inputs(&mut self, table: &Table<'_, 'a>) -> Result<Vec<Input>, ModelError> {
         let mut inputs = Vec::new();
         for entry in table.entries() {
             let mut table = self.named(&entry, "the input")?;
-            let kind = table.text("kind")?;
-            let unit = table.text("unit")?;
+            let (kind, unit) = (table.text("kind")?, table.text("unit")?);
             let doc = table.text("doc")?.map(Spanned::into_inner).unwrap_or_default();
-            let flag = match (&kind, &unit) {
-                (Some(kind), None) if kind.get_ref() == "flag" => true,
+            let levels = table.texts("levels")?;
+            let frequency = table.numbers("frequency")?;
+            let between = table.text("between")?;
+            let default = table.get("default");
+            let kind = match (&kind, &unit) {
+                (Some(kind), None) if kind.get_ref() == "flag" => InputKind::Flag,
+                (Some(kind), None) if kind.get_ref() == "category" => self.category(&entry, levels, frequency)?,
                 (None, Some(unit)) => {
                     self.unit(unit)?;
-                    false
+                    InputKind::Quantity
                 }
                 (Some(kind), None) => {
                     return Err(self.source.error_with(
                         kind.span().start,
                         format!("there is no kind `{}`", kind.get_ref()),
-                        "write kind = \"flag\" for yes (1) or no (0), or unit = \"...\" for a quantity",
+                        "write kind = \"flag\" for yes (1) or no (0), kind = \"category\" with levels, or unit = \"...\" for a quantity",
                     ));
                 }
                 _ => {
@@ -257,19 +295,91 @@ impl<'a> Reader<'a> {
                     ));
                 }
             };
+            let interpolated = match &between {
+                None => false,
+                Some(text) if text.get_ref() == "linear" && kind == InputKind::Quantity => true,
+                Some(text) => {
+                    return Err(self.source.error_with(
+                        text.span().start,
+                        format!("`between` cannot be `{}` here", text.get_ref()),
+                        "a quantity may be interpolated between records: between = \"linear\"; otherwise leave it out",
+                    ));
+                }
+            };
+            let default = match default {
+                None => None,
+                Some(value) => Some(self.default(value, &kind)?),
+            };
             table.finish()?;
             let node = self.graph.input(entry.key);
-            self.define(&entry, node)?;
-            let unit = unit.map_or_else(|| "1".to_owned(), Spanned::into_inner);
+            let levels = match &kind {
+                InputKind::Category { levels, .. } => Some(levels.clone().into()),
+                _ => None,
+            };
+            self.define(&entry, node, levels)?;
             inputs.push(Input {
                 name: entry.key.to_owned(),
-                unit,
-                flag,
+                unit: unit.map_or_else(|| "1".to_owned(), Spanned::into_inner),
+                kind,
+                default,
+                interpolated,
                 population: None,
                 doc,
             });
         }
         Ok(inputs)
+    }
+
+    fn category(
+        &self,
+        entry: &Entry<'_, 'a>,
+        levels: Vec<Spanned<String>>,
+        frequency: Option<Spanned<Vec<f64>>>,
+    ) -> Result<InputKind, ModelError> {
+        let levels: Vec<String> = levels.into_iter().map(Spanned::into_inner).collect();
+        let twice = levels.iter().enumerate().any(|(i, level)| levels.iter().skip(i + 1).any(|other| other == level));
+        if levels.is_empty() || twice {
+            return Err(self.source.error_with(
+                entry.at,
+                format!("the category `{}` needs different levels", entry.key),
+                "write levels = [\"a\", \"b\"]",
+            ));
+        }
+        let frequency = match frequency {
+            None => Vec::new(),
+            Some(given) => {
+                let sum: f64 = given.get_ref().iter().sum();
+                let fine = given.get_ref().len() == levels.len() && given.get_ref().iter().all(|x| *x >= 0.0);
+                // Published percentages are rounded.
+                if !fine || (sum - 1.0).abs() > 0.02 {
+                    return Err(self.source.error_with(
+                        given.span().start,
+                        "these are not frequencies of the levels",
+                        "one number a level, none negative, adding to 1",
+                    ));
+                }
+                given.into_inner().into_iter().map(|x| x / sum).collect()
+            }
+        };
+        Ok(InputKind::Category { levels, frequency })
+    }
+
+    fn default(&self, value: &Spanned<DeValue<'a>>, kind: &InputKind) -> Result<f64, ModelError> {
+        let found = match (kind, value.get_ref()) {
+            (InputKind::Category { levels, .. }, DeValue::String(text)) => {
+                levels.iter().position(|level| level == text).map(|place| place as f64)
+            }
+            (InputKind::Category { .. }, _) => None,
+            (InputKind::Flag, other) => super::super::table::number(other).filter(|x| *x == 0.0 || *x == 1.0),
+            (InputKind::Quantity, other) => super::super::table::number(other),
+        };
+        found.ok_or_else(|| {
+            self.source.error_with(
+                value.span().start,
+                "this cannot be the value of the input",
+                "a number for a quantity, 0 or 1 for a flag, the text of a level for a category",
+            )
+        })
     }
 
     fn covariates(&mut self, table: &Table<'_, 'a>) -> Result<Vec<Covariate>, ModelError> {
@@ -282,7 +392,7 @@ impl<'a> Reader<'a> {
             table.finish()?;
             self.unit(&unit)?;
             let node = self.formula(&formula)?;
-            self.define(&entry, node)?;
+            self.define(&entry, node, None)?;
             self.wanted.push(node);
             covariates.push(Covariate {
                 name: entry.key.to_owned(),
@@ -293,71 +403,6 @@ impl<'a> Reader<'a> {
             });
         }
         Ok(covariates)
-    }
-
-    fn parameters(&mut self, table: &Table<'_, 'a>) -> Result<(Vec<Parameter>, Vec<Symbol>), ModelError> {
-        let mut parameters = Vec::new();
-        let mut symbols = Vec::new();
-        for entry in table.entries() {
-            let mut table = self.named(&entry, "the parameter")?;
-            let formula = table.required_text("is", "the formula of the typical value")?;
-            let unit = table.required_text("unit", "a UCUM code")?;
-            let doc = table.text("doc")?.map(Spanned::into_inner).unwrap_or_default();
-            let (cv, sd, variance) = (table.number("cv")?, table.number("omega_sd")?, table.number("omega2")?);
-            table.finish()?;
-            let given: Vec<(&str, Spanned<f64>)> = [("cv", cv), ("omega_sd", sd), ("omega2", variance)]
-                .into_iter()
-                .filter_map(|(name, value)| value.map(|value| (name, value)))
-                .collect();
-            let omega2 = match given.as_slice() {
-                [] => None,
-                [(_, value)] if *value.get_ref() <= 0.0 => {
-                    return Err(self.source.error_with(
-                        value.span().start,
-                        format!("the variability of `{}` must be above 0", entry.key),
-                        "leave it out if the parameter does not vary between people",
-                    ));
-                }
-                [(name, value)] => {
-                    let x = *value.get_ref();
-                    Some(match *name {
-                        "cv" => (x / 100.0).powi(2).ln_1p(),
-                        "omega_sd" => x * x,
-                        _ => x,
-                    })
-                }
-                [_, (name, second), ..] => {
-                    return Err(self.source.error_with(
-                        second.span().start,
-                        format!("the variability of `{}` is given twice, here as `{name}`", entry.key),
-                        "give one of: cv (percent; omega^2 = ln(1 + (cv/100)^2)), omega_sd (of the log), omega2 (variance of the log)",
-                    ));
-                }
-            };
-            let symbol_unit = self.unit(&unit)?;
-            let node = self.formula(&formula)?;
-            if self.scope.get(entry.key).is_some() {
-                return Err(self
-                    .source
-                    .error(entry.at, format!("the name `{}` is already taken", entry.key)));
-            }
-            self.wanted.push(node);
-            symbols.push(Symbol {
-                name: entry.key.to_owned(),
-                unit: symbol_unit,
-            });
-            parameters.push(Parameter {
-                name: entry.key.to_owned(),
-                unit: unit.into_inner(),
-                formula: formula.into_inner(),
-                omega2,
-                doc,
-            });
-        }
-        if parameters.is_empty() {
-            return Err(self.source.error(table.at(), "the model has no parameter"));
-        }
-        Ok((parameters, symbols))
     }
 
     fn population(

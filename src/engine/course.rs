@@ -1,0 +1,125 @@
+//! Everything that can be followed, at any times.
+
+use super::subject::Subject;
+use super::system::System;
+use super::walk::Walker;
+use super::{EngineError, Precision};
+use crate::lang::{Lanes, Number};
+
+/// Draws computed together.
+const TOGETHER: usize = 8;
+
+/// The individual a course is computed for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Values<'a> {
+    /// Random effects: those of the person, then those of each occasion in turn.
+    Effects(&'a [f64]),
+    /// Individual parameters, the same in all regimes.
+    Parameters(&'a [f64]),
+}
+
+/// Values over time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course {
+    width: usize,
+    values: Vec<f64>,
+    /// Individual parameters in the first regime.
+    pub parameters: Vec<f64>,
+    /// Parameters, inputs and covariates in the first regime.
+    pub fixed: Vec<f64>,
+}
+
+impl Course {
+    /// Values at the time of place `mark`: the outputs of the system, what is followed, areas.
+    pub fn at(&self, mark: usize) -> &[f64] {
+        self.values.get(mark * self.width..(mark + 1) * self.width).unwrap_or_default()
+    }
+}
+
+/// Follows a person at `times`.
+///
+/// # Errors
+/// Unusable input, a solution that blows up, or a value that is not finite.
+pub fn course(
+    system: &System,
+    subject: &Subject,
+    individual: Values<'_>,
+    times: &[f64],
+    precision: Precision,
+) -> Result<Course, EngineError> {
+    let mut walker: Walker<'_, f64> = Walker::new(system, subject, times, false, precision)?;
+    match individual {
+        Values::Effects(eta) => walker.set_effects(eta),
+        Values::Parameters(parameters) => {
+            system.check_parameters(parameters)?;
+            walker.set_parameters(parameters);
+        }
+    }
+    let width = system.read.late.output_count();
+    let mut values = vec![f64::NAN; times.len() * width];
+    walker.walk(|mark, found| values[mark * width..(mark + 1) * width].copy_from_slice(found))?;
+    if let Some(bad) = values.iter().position(|x| !x.is_finite()) {
+        let areas = system.area_states.iter().filter_map(|place| system.states().get(*place));
+        let mut names = system.outputs().iter().map(|output| &output.name).chain(system.followed()).chain(areas);
+        return Err(EngineError::Solution {
+            what: names.nth(bad % width).cloned().unwrap_or_default(),
+            time: times.get(bad / width).copied().unwrap_or(f64::NAN),
+            why: "it has no finite value".to_owned(),
+        });
+    }
+    Ok(Course {
+        width,
+        values,
+        parameters: walker.parameters().to_vec(),
+        fixed: walker.fixed_at(f64::NEG_INFINITY).to_vec(),
+    })
+}
+
+/// Follows the outputs of a system at `times` for many sets of random effects, several at a time. Calls `see` with the
+/// number of the set and its values, time by time; `None` where the model has no solution for a set.
+///
+/// # Errors
+/// Unusable input.
+pub fn course_of_draws(
+    system: &System,
+    subject: &Subject,
+    effects: &[Vec<f64>],
+    times: &[f64],
+    precision: Precision,
+    mut see: impl FnMut(usize, Option<&[f64]>),
+) -> Result<(), EngineError> {
+    let width = system.outputs().len();
+    let mut many: Walker<'_, Lanes<TOGETHER>> = Walker::new(system, subject, times, true, precision)?;
+    let mut one: Walker<'_, f64> = Walker::new(system, subject, times, true, precision)?;
+    let size = times.len() * width;
+    let mut together = vec![Lanes::<TOGETHER>::constant(f64::NAN); size];
+    let mut values = vec![f64::NAN; size];
+    for (group, sets) in effects.chunks(TOGETHER).enumerate() {
+        let m = sets.iter().map(Vec::len).max().unwrap_or(0);
+        // The last group is filled up with copies.
+        let of = |lane: usize| sets.get(lane).or(sets.last()).map_or(&[][..], Vec::as_slice);
+        let eta: Vec<Lanes<TOGETHER>> = (0..m)
+            .map(|j| Lanes::gather(|lane| of(lane).get(j).copied().unwrap_or(0.0)))
+            .collect();
+        let worked = sets.len() > 1 && {
+            many.set_effects(&eta);
+            let done = many.walk(|mark, found| together[mark * width..(mark + 1) * width].copy_from_slice(found));
+            done.is_ok() && together.iter().all(|x| x.is_finite())
+        };
+        for (lane, set) in sets.iter().enumerate() {
+            let number = group * TOGETHER + lane;
+            if worked {
+                for (value, lanes) in values.iter_mut().zip(&together) {
+                    *value = lanes.lane(lane);
+                }
+                see(number, Some(&values));
+            } else {
+                one.set_effects(set);
+                let done = one.walk(|mark, found| values[mark * width..(mark + 1) * width].copy_from_slice(found));
+                let fine = done.is_ok() && values.iter().all(|x| x.is_finite());
+                see(number, fine.then_some(values.as_slice()));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,369 @@
+//! Random models, solved in every way there is: all ways must agree.
+
+use super::super::random::Random;
+use super::*;
+use evaluate::Evaluator;
+use proptest::prelude::*;
+
+/// A random model and a random person.
+struct Case {
+    system: System,
+    subject: Subject,
+    times: Vec<f64>,
+    text: String,
+}
+
+/// Numbers from a seed, one after the other.
+struct Source {
+    random: Random,
+    count: u64,
+}
+
+impl Source {
+    fn new(seed: u64) -> Self {
+        Self {
+            random: Random::new(seed),
+            count: 0,
+        }
+    }
+
+    fn uniform(&mut self) -> f64 {
+        self.count += 1;
+        self.random.uniform(self.count, 7)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        ((self.uniform() * n as f64) as usize).min(n - 1)
+    }
+
+    fn between(&mut self, low: f64, high: f64) -> f64 {
+        low * (high / low).powf(self.uniform())
+    }
+
+    fn chance(&mut self, p: f64) -> bool {
+        self.uniform() < p
+    }
+}
+
+/// Compartments joined at random, with a response or without.
+fn equations(s: &mut Source) -> (String, usize) {
+    let n = 1 + s.below(5);
+    let mut change = vec![String::new(); n];
+    let is_chain = s.chance(0.4);
+    let equal = s.chance(0.4);
+    let rate = |s: &mut Source, equal: bool| {
+        let k = if equal { 1 } else { 1 + s.below(4) };
+        match s.below(6) {
+            0 => format!("K{k}*W"),
+            1 => format!("(K{k} + 0.1)"),
+            _ => format!("K{k}"),
+        }
+    };
+    for i in 0..n {
+        for j in 0..n {
+            let joined = if is_chain { j == i + 1 } else { i != j && s.chance(0.35) };
+            if joined {
+                let k = rate(s, equal);
+                change[i] += &format!(" - {k}*S{i}");
+                change[j] += &format!(" + {k}*S{i}");
+            }
+        }
+    }
+    for (i, out) in change.iter_mut().enumerate() {
+        if i + 1 == n || s.chance(0.3) {
+            let same = equal && !s.chance(0.3);
+            let k = rate(s, same);
+            *out += &format!(" - {k}*S{i}");
+        }
+    }
+    match s.below(8) {
+        0 => change[0] += " - 20*S0/(50 + S0)",
+        1 => change[0] += " + 3",
+        2 => change[0] += " - 0.1*(1 + 0.5*sin(t))*S0",
+        3 => change[0] += " - (if (t < 11.3) 0.2 else 0.05)*S0",
+        _ => {}
+    }
+    let mut text: String = (change.iter().enumerate())
+        .map(|(i, c)| format!("d/dt(S{i}) = {}\n", if c.is_empty() { "0" } else { c }))
+        .collect();
+    let last = n - 1;
+    text += &format!("C = S{last}/V\n");
+    match s.below(5) {
+        0 => text += "d/dt(R) = K2*(1 - C/(C + 2)) - K3*R\nR(0) = K2/K3\nE = R\n",
+        1 => {
+            text += "d/dt(P) = K2*P*((1 - 0.02*C)*(4/Y)^0.2 - 1)\nd/dt(Q) = K2*(P - Q)\nd/dt(Y) = K2*(Q - Y)\nP(0) = 4\nQ(0) = 4\nY(0) = 4\nE = Y\n";
+        }
+        2 => text += "d/dt(R) = K2*W - K3*R\nR(0) = 1\nE = R + C\n",
+        3 => text += "d/dt(U) = K1*S0\nE = U + 1\n",
+        _ => text += "E = C^2/(1 + C)\n",
+    }
+    (text, n)
+}
+
+fn case(seed: u64, rich: bool) -> Case {
+    let mut s = Source::new(seed);
+    let (text, n) = equations(&mut s);
+    let variances = [0.09, 0.04, 0.0625, 0.04, 0.04, 0.01, 0.01];
+    let names = ["K1", "K2", "K3", "K4", "V", "L", "F"];
+    let parameters: Vec<(&str, f64)> = names.into_iter().zip(variances).collect();
+    let mut model = Model::new(&text, &parameters, &["W"], &["C", "E"]).route("S0");
+    if rich {
+        if s.chance(0.5) {
+            model = model.with(|route, node| route.lag = Some(node), "L");
+        }
+        if s.chance(0.5) {
+            model = model.with(|route, node| route.bioavailability = Some(node), "F*W");
+        }
+        model = model.route(&format!("S{}", n - 1));
+        model = model.with(|route, node| route.duration = Some(node), "3*L");
+        model = model.with(|route, node| route.rate = Some(node), "30*F");
+        if s.chance(0.3) {
+            let area = model.node("C*W");
+            let system = |parts: &mut SystemParts| parts.areas.push(area);
+            model = model.change(system);
+        }
+    }
+    let system = model.build();
+    let mut regimes = vec![Regime {
+        from: 0.0,
+        typical: [0.5, 0.3, 0.17, 1.1, 8.0, 0.7, 0.8].map(|x| x * s.between(0.6, 1.7)).to_vec(),
+        inputs: vec![1.0],
+        covariates: Vec::new(),
+        occasion: None,
+    }];
+    let mut doses = Vec::new();
+    let mut at = 0.0;
+    for _ in 0..1 + s.below(4) {
+        at += if s.chance(0.2) { 0.0 } else { s.between(0.5, 9.0) };
+        let duration = if s.chance(0.5) { 0.0 } else { s.between(0.1, 6.0) };
+        let mut given = Given::from(d(at, s.between(20.0, 300.0), duration));
+        if rich {
+            given.route = s.below(2);
+            given.course = match s.below(5) {
+                0 => super::super::subject::Course::Rate(40.0),
+                1 if given.route == 1 => super::super::subject::Course::ModelledDuration,
+                2 if given.route == 1 => super::super::subject::Course::ModelledRate,
+                _ => given.course,
+            };
+        }
+        doses.push(given);
+        if rich && s.chance(0.4) {
+            let mut next = regimes[regimes.len() - 1].clone();
+            next.from = if s.chance(0.3) { at } else { at + s.between(0.2, 3.0) };
+            next.inputs[0] = s.between(0.6, 1.6);
+            next.typical[0] *= s.between(0.8, 1.25);
+            if next.from > regimes[regimes.len() - 1].from {
+                regimes.push(next);
+            }
+        }
+    }
+    let mut subject = Subject::with_regimes(&system, regimes, doses);
+    if rich && s.chance(0.3) {
+        subject.resets.push(if s.chance(0.3) { at } else { s.between(1.0, 15.0) });
+    }
+    let mut times: Vec<f64> = (0..8).map(|_| s.between(0.3, 30.0)).collect();
+    times.extend([at, 0.0]);
+    Case {
+        system,
+        subject,
+        times,
+        text,
+    }
+}
+
+fn tight() -> Precision {
+    Precision {
+        relative: 1e-10,
+        floor: 1e-4,
+        ..Precision::default()
+    }
+}
+
+fn values(case: &Case, eta: &[f64], precision: Precision) -> Vec<f64> {
+    let found = course(&case.system, &case.subject, Values::Effects(eta), &case.times, precision);
+    let found = found.unwrap_or_else(|error| panic!("{error}\n{}", case.text));
+    (0..case.times.len()).flat_map(|mark| found.at(mark).to_vec()).collect()
+}
+
+/// Equal up to a share of the largest value of the same kind.
+fn alike(a: &[f64], b: &[f64], width: usize, share: f64) -> Result<(), String> {
+    if a.len() != b.len() {
+        return Err(format!("{} and {} values", a.len(), b.len()));
+    }
+    for (i, (x, y)) in a.iter().zip(b).enumerate() {
+        let largest = b.iter().skip(i % width).step_by(width).fold(0.0_f64, |m, x| m.max(x.abs()));
+        let allowed = share * (y.abs() + 1e-3 * largest) + 1e-9;
+        if (x - y).abs().is_nan() || (x - y).abs() > allowed {
+            return Err(format!("value {i}: {x} is not {y}"));
+        }
+    }
+    Ok(())
+}
+
+fn effects(seed: u64, m: usize, size: f64) -> Vec<f64> {
+    let random = Random::new(seed ^ 0x55);
+    (0..m).map(|j| size * random.normal(3, j as u64)).collect()
+}
+
+fn outputs_at(times: &[f64], outputs: usize) -> Vec<Observation> {
+    let all = times.iter().flat_map(|time| (0..outputs).map(|output| Observation { output, ..seen(*time, 1.0) }));
+    all.collect()
+}
+
+/// Central differences of the predictions, refined by Richardson's rule.
+fn differences(evaluator: &mut Evaluator, eta: &[f64], h: f64) -> Vec<f64> {
+    let m = eta.len();
+    let mut at = |j: usize, by: f64| {
+        let mut moved = eta.to_vec();
+        moved[j] += by;
+        assert!(evaluator.run(&moved, false));
+        evaluator.predictions.clone()
+    };
+    let mut out = Vec::new();
+    for j in 0..m {
+        let [a, b, c, e] = [h, -h, 2.0 * h, -2.0 * h].map(|by| at(j, by));
+        out.push((0..a.len()).map(|o| (8.0 * (a[o] - b[o]) - (c[o] - e[o])) / (12.0 * h)).collect::<Vec<f64>>());
+    }
+    (0..out.first().map_or(0, Vec::len)).flat_map(|o| (0..m).map(|j| out[j][o]).collect::<Vec<_>>()).collect()
+}
+
+/// Where events change places near by, as a lag that ends about when something else happens, differences of two widths
+/// disagree, and there is nothing to compare.
+fn check_slopes(system: &System, subject: &Subject, times: &[f64], eta: &[f64], share: f64) -> Result<(), String> {
+    let observations = outputs_at(times, system.outputs().len());
+    let mut evaluator = Evaluator::new(system, subject, &observations, tight()).unwrap();
+    let slopes = differences(&mut evaluator, eta, 1e-3);
+    let other = differences(&mut evaluator, eta, 3e-3);
+    assert!(evaluator.run(eta, true));
+    let found = evaluator.jacobian.clone();
+    let m = eta.len();
+    for (i, (x, y)) in found.iter().zip(&slopes).enumerate() {
+        let largest = evaluator.predictions.iter().skip(i / m % system.outputs().len()).step_by(system.outputs().len());
+        let largest = largest.fold(0.0_f64, |m, x| m.max(x.abs()));
+        let allowed = share * (y.abs() + 0.1 * largest + 1e-6);
+        let is_smooth = (other[i] - y).abs() <= 10.0 * allowed;
+        if x.is_nan() || (is_smooth && (x - y).abs() > allowed) {
+            return Err(format!("slope {i} (effect {} of {m}): {x} is not {y}", i % m));
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_closed_form_equals_integration(seed in any::<u64>()) {
+        let case = case(seed, true);
+        let eta = effects(seed, 7, 0.2);
+        let split = values(&case, &eta, tight());
+        let whole = values(&case, &eta, Precision { integrate_all: true, ..tight() });
+        let width = split.len() / case.times.len();
+        if let Err(why) = alike(&split, &whole, width, 1e-6) {
+            prop_assert!(false, "{why}\n{}\n{:?}\n{:?}", case.text, case.subject, case.times);
+        }
+        // The usual precision is good to a few of its digits.
+        let usual = values(&case, &eta, Precision::default());
+        if let Err(why) = alike(&usual, &whole, width, 2e-5) {
+            prop_assert!(false, "usual: {why}\n{}\n{:?}\n{:?}", case.text, case.subject, case.times);
+        }
+    }
+
+    #[test]
+    fn the_fast_path_equals_the_walk(seed in any::<u64>()) {
+        let case = case(seed, false);
+        let observations = outputs_at(&case.times, 2);
+        let eta = effects(seed, 7, 0.2);
+        let run = |precision| {
+            let mut evaluator = Evaluator::new(&case.system, &case.subject, &observations, precision).unwrap();
+            prop_assert!(evaluator.run(&eta, true), "{}", case.text);
+            Ok((evaluator.is_exact(), evaluator.predictions.clone(), evaluator.jacobian.clone()))
+        };
+        let (_, fast, fast_slopes) = run(tight())?;
+        let (exact, slow, slow_slopes) = run(Precision { integrate_all: true, ..tight() })?;
+        prop_assert!(!exact);
+        if let Err(why) = alike(&fast, &slow, 2, 1e-6).and_then(|()| alike(&fast_slopes, &slow_slopes, 1, 1e-5)) {
+            prop_assert!(false, "{why}\n{}\n{:?}\n{:?}", case.text, case.subject, case.times);
+        }
+    }
+
+    #[test]
+    fn slopes_equal_differences(seed in any::<u64>()) {
+        let case = case(seed, true);
+        let eta = effects(seed, 7, 0.2);
+        if let Err(why) = check_slopes(&case.system, &case.subject, &case.times, &eta, 1e-5) {
+            prop_assert!(false, "{why}\n{}\n{:?}\n{:?}", case.text, case.subject, case.times);
+        }
+    }
+
+    #[test]
+    fn together_equals_one_by_one(seed in any::<u64>()) {
+        let case = case(seed, true);
+        let sets: Vec<Vec<f64>> = (0..11).map(|k| effects(seed ^ k, 7, 0.3)).collect();
+        let mut all: Vec<Option<Vec<f64>>> = vec![None; sets.len()];
+        course_of_draws(&case.system, &case.subject, &sets, &case.times, tight(), |set, found| {
+            all[set] = found.map(<[f64]>::to_vec);
+        })
+        .unwrap();
+        for (set, found) in sets.iter().zip(&all) {
+            let one = values(&case, set, tight());
+            let width = one.len() / case.times.len();
+            let one: Vec<f64> = one.chunks(width).flat_map(|row| row[..2].to_vec()).collect();
+            let found = found.clone().unwrap();
+            if let Err(why) = alike(&found, &one, 2, 1e-6) {
+                prop_assert!(false, "{why}\n{}\n{:?}\n{:?}", case.text, case.subject, case.times);
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_happens_gives_numbers_or_an_error(seed in any::<u64>()) {
+        let mut s = Source::new(seed);
+        let mut case = case(seed, true);
+        let grid = [0.0, 0.1, 0.2, 0.1 + 0.2, 0.3, 1.0, 5.0, 5.0 + 1e-13, -3.0, 1e-9, 24.0, 1e4];
+        let sizes = [0.0, 1e-300, 1e-12, 1.0, 100.0, 1e12, 1e300];
+        case.subject.doses.clear();
+        case.subject.resets.clear();
+        for _ in 0..s.below(9) {
+            let time = grid[s.below(grid.len())];
+            let duration = [0.0, 0.0, 0.1, 0.2, 1.0, 1e-14, 30.0][s.below(7)];
+            let mut given = Given::from(d(time, sizes[s.below(sizes.len())], duration));
+            given.route = s.below(2);
+            use super::super::subject::Course;
+            given.course = [
+                Course::Duration,
+                Course::Rate(10.0),
+                Course::Rate(1e-300),
+                Course::ModelledDuration,
+                Course::ModelledRate,
+            ][s.below(5)];
+            if s.chance(0.2) {
+                let interval = [0.1, 6.0, 24.0][s.below(3)];
+                given.settled = Some(Settled { interval, added: s.chance(0.5) });
+            }
+            case.subject.doses.push(given);
+        }
+        for _ in 0..s.below(3) {
+            case.subject.resets.push(grid[s.below(grid.len())]);
+        }
+        let count = s.below(12);
+        case.times = (0..count).map(|_| grid[s.below(grid.len())]).collect();
+        let budget = Precision { relative: 1e-6, most_steps: 20_000, ..Precision::default() };
+        let eta = effects(seed, 7, 0.3);
+        if let Ok(found) = course(&case.system, &case.subject, Values::Effects(&eta), &case.times, budget) {
+            for mark in 0..case.times.len() {
+                prop_assert!(found.at(mark).iter().all(|x| x.is_finite()));
+            }
+        }
+        let observations = outputs_at(&case.times, 2);
+        if let Ok(mut evaluator) = Evaluator::new(&case.system, &case.subject, &observations, budget) {
+            if evaluator.run(&eta, true) {
+                prop_assert!(evaluator.jacobian.iter().all(|x| x.is_finite()));
+            }
+        }
+        let sets: Vec<Vec<f64>> = (0..3).map(|k| effects(seed ^ k, 7, 0.3)).collect();
+        let _ = course_of_draws(&case.system, &case.subject, &sets, &case.times, budget, |_, found| {
+            assert!(found.is_none_or(|values| values.iter().all(|x| x.is_finite())));
+        });
+    }
+}
