@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use divan::{Bencher, black_box};
-use jumeau::engine::{Bound, Dose, Draws, Fit, FitOptions, Observation, Prepared, Regimen, fit};
+use jumeau::engine::{Bound, Dose, Draws, Fit, FitOptions, Observation, Prepared, Regimen, Subject, fit};
 use jumeau::model::model_file::Model;
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const THOMSON: &str = include_str!(concat!(
 
 struct Patient {
     model: Model,
-    typical: Vec<f64>,
+    subject: Subject,
     doses: Vec<Dose>,
     levels: Vec<Observation>,
 }
@@ -38,7 +38,6 @@ impl Patient {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        let typical = model.individual(&inputs).unwrap().typical().to_vec();
         let doses: Vec<Dose> = (0..doses)
             .map(|i| Dose {
                 time: 12.0 * i as f64,
@@ -59,9 +58,10 @@ impl Patient {
                 }
             })
             .collect();
+        let subject = model.individual(&inputs).unwrap().subject(&model, &doses);
         Self {
             model,
-            typical,
+            subject,
             doses,
             levels,
         }
@@ -70,8 +70,7 @@ impl Patient {
     fn fit(&self) -> Fit {
         fit(
             self.model.system(),
-            &self.typical,
-            &self.doses,
+            &self.subject,
             &self.levels,
             &FitOptions::default(),
         )

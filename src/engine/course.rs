@@ -25,14 +25,64 @@ pub struct Course {
     values: Vec<f64>,
     /// Individual parameters in the first regime.
     pub parameters: Vec<f64>,
-    /// Parameters, inputs and covariates in the first regime.
-    pub fixed: Vec<f64>,
 }
 
 impl Course {
     /// Values at the time of place `mark`: the outputs of the system, what is followed, areas.
     pub fn at(&self, mark: usize) -> &[f64] {
         self.values.get(mark * self.width..(mark + 1) * self.width).unwrap_or_default()
+    }
+}
+
+/// Follows one individual, at any times, again and again.
+pub struct Follower<'a> {
+    walker: Walker<'a, f64>,
+    width: usize,
+}
+
+impl<'a> Follower<'a> {
+    /// An individual to follow.
+    ///
+    /// # Errors
+    /// Unusable input.
+    pub fn new(
+        system: &'a System,
+        subject: &'a Subject,
+        individual: Values<'_>,
+        precision: Precision,
+    ) -> Result<Self, EngineError> {
+        let mut walker: Walker<'_, f64> = Walker::new(system, subject, &[], false, precision)?;
+        match individual {
+            Values::Effects(eta) => walker.set_effects(eta),
+            Values::Parameters(parameters) => {
+                system.check_parameters(parameters)?;
+                walker.set_parameters(parameters);
+            }
+        }
+        let width = system.read.late.output_count();
+        Ok(Self { walker, width })
+    }
+
+    /// Parameters, inputs and covariates in the first regime.
+    pub fn fixed(&self) -> &[f64] {
+        self.walker.fixed_at(f64::NEG_INFINITY)
+    }
+
+    /// Values at `times`.
+    ///
+    /// # Errors
+    /// A solution that blows up, or a time that is not finite.
+    pub fn course(&mut self, times: &[f64]) -> Result<Course, EngineError> {
+        let width = self.width;
+        let mut values = vec![f64::NAN; times.len() * width];
+        self.walker.set_marks(times)?;
+        self.walker
+            .walk(|mark, found| values[mark * width..(mark + 1) * width].copy_from_slice(found))?;
+        Ok(Course {
+            width,
+            values,
+            parameters: self.walker.parameters().to_vec(),
+        })
     }
 }
 
@@ -47,32 +97,7 @@ pub fn course(
     times: &[f64],
     precision: Precision,
 ) -> Result<Course, EngineError> {
-    let mut walker: Walker<'_, f64> = Walker::new(system, subject, times, false, precision)?;
-    match individual {
-        Values::Effects(eta) => walker.set_effects(eta),
-        Values::Parameters(parameters) => {
-            system.check_parameters(parameters)?;
-            walker.set_parameters(parameters);
-        }
-    }
-    let width = system.read.late.output_count();
-    let mut values = vec![f64::NAN; times.len() * width];
-    walker.walk(|mark, found| values[mark * width..(mark + 1) * width].copy_from_slice(found))?;
-    if let Some(bad) = values.iter().position(|x| !x.is_finite()) {
-        let areas = system.area_states.iter().filter_map(|place| system.states().get(*place));
-        let mut names = system.outputs().iter().map(|output| &output.name).chain(system.followed()).chain(areas);
-        return Err(EngineError::Solution {
-            what: names.nth(bad % width).cloned().unwrap_or_default(),
-            time: times.get(bad / width).copied().unwrap_or(f64::NAN),
-            why: "it has no finite value".to_owned(),
-        });
-    }
-    Ok(Course {
-        width,
-        values,
-        parameters: walker.parameters().to_vec(),
-        fixed: walker.fixed_at(f64::NEG_INFINITY).to_vec(),
-    })
+    Follower::new(system, subject, individual, precision)?.course(times)
 }
 
 /// Follows the outputs of a system at `times` for many sets of random effects, several at a time. Calls `see` with the

@@ -17,6 +17,8 @@ pub(crate) struct Evaluator<'a> {
     subject: &'a Subject,
     outputs: Vec<usize>,
     effects: usize,
+    /// Effects with slopes: all but those that act in steps.
+    directions: Vec<usize>,
     parameters: Vec<f64>,
     /// Predictions in the order of the observations.
     pub(crate) predictions: Vec<f64>,
@@ -59,10 +61,12 @@ impl<'a> Evaluator<'a> {
                 }
             }
         };
+        let steps = |effect: usize| system.parameters.iter().any(|p| p.stepwise && p.effect == Some(effect));
         Ok(Self {
             way,
             subject,
             effects,
+            directions: (0..effects).filter(|effect| !steps(*effect)).collect(),
             parameters: Vec::new(),
             predictions: vec![0.0; outputs.len()],
             jacobian: vec![0.0; outputs.len() * effects],
@@ -70,9 +74,9 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// How many random effects there are, occasions included.
-    pub(crate) fn effects(&self) -> usize {
-        self.effects
+    /// Whether predictions change smoothly with an effect.
+    pub(crate) fn has_slope(&self, effect: usize) -> bool {
+        self.directions.contains(&effect)
     }
 
     /// Whether predictions come from a closed form throughout, without the noise of steps.
@@ -95,7 +99,6 @@ impl<'a> Evaluator<'a> {
 
     /// Computes predictions, and their derivatives if asked. False if any value is not finite.
     pub(crate) fn run(&mut self, eta: &[f64], with_slopes: bool) -> bool {
-        let m = self.effects;
         let (predictions, jacobian) = (&mut self.predictions, &mut self.jacobian);
         match &mut self.way {
             Way::Modal(modal) => {
@@ -108,15 +111,18 @@ impl<'a> Evaluator<'a> {
             }
             Way::Walk { plain, few, many } => {
                 let outputs = &self.outputs;
-                let done = if !with_slopes || m == 0 {
+                let done = if !with_slopes || self.directions.is_empty() {
                     plain.set_effects(eta);
                     self.parameters.clear();
                     self.parameters.extend_from_slice(plain.parameters());
                     plain.walk(|mark, values| predictions[mark] = values[outputs[mark]]).is_ok()
-                } else if m <= FEW {
-                    slopes(few, eta, outputs, predictions, jacobian, &mut self.parameters)
                 } else {
-                    slopes(many, eta, outputs, predictions, jacobian, &mut self.parameters)
+                    let to = (predictions.as_mut_slice(), jacobian.as_mut_slice(), &mut self.parameters);
+                    if self.directions.len() <= FEW {
+                        slopes(few, eta, &self.directions, outputs, to)
+                    } else {
+                        slopes(many, eta, &self.directions, outputs, to)
+                    }
                 };
                 if !done {
                     return false;
@@ -128,38 +134,32 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// Predictions and derivatives, `N` directions at a time.
+/// Predictions and derivatives, `N` directions at a time, and individual parameters.
 fn slopes<const N: usize>(
     walker: &mut Walker<'_, Dual<N>>,
     eta: &[f64],
+    directions: &[usize],
     outputs: &[usize],
-    predictions: &mut [f64],
-    jacobian: &mut [f64],
-    parameters: &mut Vec<f64>,
+    (predictions, jacobian, parameters): (&mut [f64], &mut [f64], &mut Vec<f64>),
 ) -> bool {
     let m = eta.len();
-    for from in (0..m).step_by(N) {
-        let seeded: Vec<Dual<N>> = eta
-            .iter()
-            .enumerate()
-            .map(|(j, eta)| match j.checked_sub(from) {
-                Some(lane) => Dual::seeded(*eta, lane, 1.0),
-                None => Dual::constant(*eta),
-            })
-            .collect();
+    for (group, chosen) in directions.chunks(N).enumerate() {
+        let mut seeded: Vec<Dual<N>> = eta.iter().map(|eta| Dual::constant(*eta)).collect();
+        for (lane, direction) in chosen.iter().enumerate() {
+            seeded[*direction] = Dual::seeded(eta[*direction], lane, 1.0);
+        }
         walker.set_effects(&seeded);
         parameters.clear();
         parameters.extend(walker.parameters().iter().map(|p| p.value));
         let done = walker.walk(|mark, values| {
             let found = values[outputs[mark]];
-            if from == 0 {
+            if group == 0 {
                 predictions[mark] = found.value;
             }
-            for (lane, slope) in found.slope.iter().enumerate().take(m - from) {
-                jacobian[mark * m + from + lane] = *slope;
+            for (lane, direction) in chosen.iter().enumerate() {
+                jacobian[mark * m + direction] = found.slope[lane];
             }
         });
-        if let Err(e) = &done { eprintln!("DBG {e}"); }
         if done.is_err() {
             return false;
         }

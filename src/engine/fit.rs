@@ -185,9 +185,9 @@ pub(crate) fn fit_from(
         let mut candidates: Vec<(Vec<f64>, f64, usize)> = Vec::new();
         for start in starts {
             let mut eta = start.clone();
-            let Some((ofv, iterations)) = objective.descend(&mut eta, 0.02, options.max_iterations, &candidates) else {
-                continue;
-            };
+            let found = objective.descend(&mut eta, 0.02, options.max_iterations, &candidates);
+            let found = found.map(|(ofv, iterations)| objective.step_about(&mut eta, ofv, iterations, options.max_iterations));
+            let Some((ofv, iterations)) = found else { continue };
             match candidates
                 .iter_mut()
                 .find(|(known, ..)| objective.distance(known, &eta) < 0.1)
@@ -244,6 +244,49 @@ pub(crate) fn fit_from(
 }
 
 impl Objective<'_> {
+    /// Effects that put a parameter which acts in steps on each of its steps; empty for any other effect.
+    fn steps_of(&self, effect: usize) -> Vec<f64> {
+        let parameters = self.system.parameters.iter().zip(self.evaluator.subject().typical());
+        parameters
+            .filter(|(p, _)| p.stepwise && p.effect == Some(effect))
+            .flat_map(|(p, typical)| p.link.steps(*typical))
+            .collect()
+    }
+
+    /// Searches the steps of parameters that act in steps, where slopes say nothing: to the best step, down again, and so
+    /// on until no step is better.
+    fn step_about(&mut self, eta: &mut Vec<f64>, mut ofv: f64, mut iterations: usize, budget: usize) -> (f64, usize) {
+        let stepwise: Vec<(usize, Vec<f64>)> = (0..eta.len())
+            .map(|effect| (effect, self.steps_of(effect)))
+            .filter(|(_, steps)| !steps.is_empty())
+            .collect();
+        for _ in 0..if stepwise.is_empty() { 0 } else { 20 } {
+            let before = ofv;
+            for (effect, steps) in &stepwise {
+                // Always the middle of a step, so that equal steps are equal.
+                let mut best = (f64::INFINITY, eta[*effect]);
+                let mut tried = eta.clone();
+                for step in steps {
+                    tried[*effect] = *step;
+                    if let Some(found) = self.value(&tried).filter(|found| *found < best.0) {
+                        best = (found, *step);
+                    }
+                }
+                if best.0.is_finite() {
+                    (ofv, eta[*effect]) = best;
+                }
+            }
+            if before - ofv < 1e-9 {
+                break;
+            }
+            if let Some((found, more)) = self.descend(eta, 0.02, budget, &[]) {
+                ofv = found;
+                iterations += more;
+            }
+        }
+        (ofv, iterations)
+    }
+
     /// Newton steps to the bottom, then curvature and flags.
     fn finish(&mut self, mut eta: Vec<f64>, mut iterations: usize, budget: usize) -> Option<Mode> {
         let m = eta.len();
@@ -280,7 +323,8 @@ impl Objective<'_> {
         let runaway = eta
             .iter()
             .zip(&self.prior.sd)
-            .any(|(eta, sd)| (eta / sd).abs() > 10.0);
+            .enumerate()
+            .any(|(effect, (eta, sd))| (eta / sd).abs() > 10.0 && self.steps_of(effect).is_empty());
         let converged = factor.is_some() && slope_left < 1e-4 && !runaway;
         let factor = match factor {
             Some(factor) => factor,

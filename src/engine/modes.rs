@@ -134,13 +134,10 @@ pub(crate) fn growth(rate: f64, t: f64) -> (f64, f64, f64) {
     if x.abs() < 0.05 {
         // Series: the quotients below lose digits when x is small.
         let (mut integral, mut slope) = (0.0, 0.0);
-        let mut term = 1.0;
-        for k in 0..10 {
-            let k = f64::from(k);
-            term /= k + 1.0;
-            integral += term;
-            slope += term * (k + 1.0) / (k + 2.0);
-            term *= x;
+        for k in (0..9_u8).rev() {
+            let factor = super::spectral::OVER_FACTORIAL[usize::from(k) + 2];
+            integral = integral * x + factor * f64::from(k + 2);
+            slope = slope * x + factor * f64::from(k + 1);
         }
         (x.exp(), t * integral, t * t * slope)
     } else {

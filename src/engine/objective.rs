@@ -102,6 +102,11 @@ impl<'a> Objective<'a> {
         let mut hessian = vec![0.0; m * m];
         let mut moved = eta.to_vec();
         for j in 0..m {
+            if !self.evaluator.has_slope(j) {
+                // What acts in steps stays on its step; its width is that of the prior.
+                hessian[j * m + j] = 2.0 / self.prior.covariance[j * m + j];
+                continue;
+            }
             let h = self.nudge * self.prior.sd[j];
             moved[j] = eta[j] + h;
             self.with_slopes(&moved)?;

@@ -104,17 +104,41 @@ fn act<T: Number>(link: Link, typical: T, eta: T, earlier: &[T]) -> T {
         }
         Link::Between(low, high) => {
             let (low, high) = (end(low), end(high));
-            // A typical value outside the ends of this person starts from just inside.
-            let share = (typical - low) / (high - low);
-            let (least, most) = (T::constant(1e-3), T::constant(1.0 - 1e-3));
-            let inside = T::select(share.lt(T::constant(0.0)), least, share);
-            let inside = T::select(inside.le(T::constant(0.0)), T::constant(1e-9), inside);
-            let inside = T::select(one.le(inside), most, inside);
+            let inside = inside((typical - low) / (high - low));
             let odds = inside / (one - inside) * eta.exp();
             // odds/(1 + odds), written so that neither end overflows.
             let fraction = T::select(one.lt(odds), one / (one + one / odds), odds / (one + odds));
             low + (high - low) * fraction
         }
+    }
+}
+
+/// A share between 0 and 1; what lies on an end or outside starts from just inside.
+fn inside<T: Number>(share: T) -> T {
+    let (least, most) = (T::constant(1e-3), T::constant(1.0 - 1e-3));
+    let share = T::select(share.le(T::constant(0.0)), least, share);
+    T::select(T::constant(1.0).le(share), most, share)
+}
+
+impl Link {
+    /// The whole numbers a parameter that acts in steps can be, each with the effect that puts it there; empty without fixed
+    /// ends.
+    pub(crate) fn steps(self, typical: f64) -> Vec<f64> {
+        const MOST: f64 = 1000.0;
+        let Self::Between(End::Value(low), End::Value(high)) = self else {
+            return Vec::new();
+        };
+        let odds = |share: f64| share / (1.0 - share);
+        let start = odds(inside((typical - low) / (high - low)));
+        let mut effects = Vec::new();
+        let mut whole = low.floor();
+        while whole < high && effects.len() < MOST as usize {
+            // The middle of a step, where rounding cannot tip it.
+            let middle = (whole.max(low) + (whole + 1.0).min(high)) / 2.0;
+            effects.push((odds((middle - low) / (high - low)) / start).ln());
+            whole += 1.0;
+        }
+        effects
     }
 }
 

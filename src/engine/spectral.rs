@@ -121,15 +121,21 @@ pub(crate) fn growth<T: Number>(rate: T, t: T) -> (T, T, T) {
     (e, integral, twice)
 }
 
-/// `sum of x^k / (k + from)!`
-fn series<T: Number>(x: T, from: u32) -> T {
-    let mut sum = T::constant(0.0);
-    for k in (0..11_u32).rev() {
-        // Horner: 1/(k+from)! comes out as a product of reciprocals.
-        sum = T::constant(1.0) + sum * x / T::constant(f64::from(k + from + 1));
+/// `1/k!`
+pub(crate) const OVER_FACTORIAL: [f64; 12] = {
+    let mut table = [1.0; 12];
+    let mut k = 1;
+    while k < 12 {
+        table[k] = table[k - 1] / k as f64;
+        k += 1;
     }
-    let below: f64 = (1..=from).map(f64::from).product();
-    sum / T::constant(below)
+    table
+};
+
+/// `sum of x^k / (k + from)!` for a small x.
+fn series<T: Number>(x: T, from: usize) -> T {
+    let terms = OVER_FACTORIAL[from..from + 9].iter().rev();
+    terms.fold(T::constant(0.0), |sum, factor| sum * x + T::constant(*factor))
 }
 
 /// Linear states from a starting point on, under a constant input.
@@ -280,7 +286,11 @@ mod tests {
             &[T::constant(1.0), T::constant(0.5)],
         );
         flow.at_with_sums(&spectrum, t);
-        [flow.state(&spectrum, 0), flow.state(&spectrum, 1), flow.sum(&spectrum, 0)]
+        [
+            flow.state(&spectrum, 0),
+            flow.state(&spectrum, 1),
+            flow.sum(&spectrum, 0),
+        ]
     }
 
     #[test]

@@ -219,11 +219,15 @@ pub(crate) struct Layout {
     pub(crate) linear: Vec<usize>,
     /// States that add up those.
     pub(crate) sums: Vec<usize>,
+    /// States that add up what stands still between events.
+    pub(crate) stepped: Vec<usize>,
     /// States to integrate.
     pub(crate) integrated: Vec<usize>,
     /// From fixed values to coefficients: for each linear state and then each sum a row of as many numbers as there are linear
     /// states, then its constant.
     pub(crate) coefficients: Program,
+    /// Derivatives of the stepped states.
+    pub(crate) held: Staged,
     /// Derivatives of the integrated states.
     pub(crate) field: Staged,
     /// Entries of their Jacobian: see `jacobian_places`.
@@ -232,6 +236,15 @@ pub(crate) struct Layout {
     pub(crate) jacobian_places: Vec<(usize, usize)>,
     /// Linear states (places in `linear`) that drive the integrated ones.
     pub(crate) drivers: Vec<usize>,
+}
+
+/// Both ways of solving the same states.
+#[derive(Debug, Clone)]
+pub(crate) struct Layouts {
+    /// Whatever has a closed form in closed form, the rest integrated.
+    pub(crate) split: Layout,
+    /// Everything integrated.
+    pub(crate) whole: Layout,
 }
 
 /// Times at which the equations may bend.
@@ -268,10 +281,12 @@ pub struct System {
     pub(crate) delays: Vec<usize>,
     pub(crate) lags: Program,
     pub(crate) linear: Option<Linear>,
-    pub(crate) split: Layout,
-    pub(crate) whole: Layout,
+    /// All states.
+    pub(crate) full: Layouts,
+    /// Only those that the outputs need.
+    pub(crate) lean: Layouts,
     pub(crate) initial: Program,
-    pub(crate) tick: Program,
+    pub(crate) tick: Staged,
     /// Four numbers a route: bioavailability, lag, duration, rate; over fixed values and the time of the dose.
     pub(crate) dosing: Program,
     pub(crate) errors: Program,
@@ -329,18 +344,16 @@ impl System {
                 }
             }
         }
-        let all_states: Vec<NodeId> = e.states.iter().map(|state| state.node).collect();
-        let changes: Vec<NodeId> = e.states.iter().map(|state| state.change).collect();
         let late_set: HashSet<NodeId> = late.iter().copied().collect();
-        let (core, sums, rows) = closed_form(e, &all_states, &changes, &late_set);
-        let rest: Vec<usize> = (0..all_states.len()).filter(|i| !core.contains(i) && !sums.contains(i)).collect();
-        let split = layout(e, &fixed, &late, (core, sums, rest), rows);
-        let everything = (0..all_states.len()).collect();
-        let whole = layout(e, &fixed, &late, (Vec::new(), Vec::new(), everything), Vec::new());
+        let reads = Reads::of(e);
+        let everything = vec![true; e.states.len()];
+        let full = layouts(e, &fixed, &late, &parts.interpolated, &delayed_inputs, &reads, &everything);
+        let wanted: Vec<NodeId> = parts.outputs.iter().map(|output| output.node).collect();
+        let needed = reads.needed(e, &wanted);
+        let lean = layouts(e, &fixed, &late, &parts.interpolated, &delayed_inputs, &reads, &needed);
         let breaks = breaks(e, &fixed, &late_set);
         let initial: Vec<NodeId> = e.states.iter().chain(&e.clocked).map(|state| state.initial).collect();
         let ticks: Vec<NodeId> = e.clocked.iter().map(|state| state.change).collect();
-        let ticked: Vec<NodeId> = fixed.iter().chain(&late).copied().collect();
         let timed: Vec<NodeId> = fixed.iter().copied().chain([e.time]).collect();
         let (one, zero, none) = (e.graph.constant(1.0), e.graph.constant(0.0), e.graph.constant(f64::NAN));
         let dosing: Vec<NodeId> = parts
@@ -389,10 +402,10 @@ impl System {
             delays: delayed_inputs,
             lags: Program::over(graph, &fixed, &lags),
             linear,
-            split,
-            whole,
+            full,
+            lean,
             initial: Program::over(graph, &fixed, &initial),
-            tick: Program::over(graph, &ticked, &ticks),
+            tick: read_late(&ticks),
             dosing: Program::over(graph, &timed, &dosing),
             errors: Program::over(graph, &fixed, &errors),
             pace: Program::over(graph, &fixed, &pace),
@@ -485,9 +498,9 @@ impl System {
     pub fn solution(&self) -> [Vec<&str>; 3] {
         let names = |places: &[usize]| places.iter().filter_map(|i| self.states.get(*i)).map(String::as_str).collect();
         [
-            names(&self.split.linear),
-            names(&self.split.sums),
-            names(&self.split.integrated),
+            names(&self.full.split.linear),
+            names(&[self.full.split.sums.as_slice(), &self.full.split.stepped].concat()),
+            names(&self.full.split.integrated),
         ]
     }
 
@@ -588,20 +601,115 @@ fn add_areas(parts: &mut SystemParts) -> Vec<usize> {
     places
 }
 
+/// Which states the change of each state, and each other expression, depends on.
+struct Reads {
+    /// For each state, the nodes that depend on it.
+    by_state: Vec<Vec<bool>>,
+}
+
+impl Reads {
+    fn of(e: &Equations) -> Self {
+        let nodes = e.states.iter().map(|state| state.node);
+        Self {
+            by_state: nodes.map(|node| e.graph.depends_on(&[node].into())).collect(),
+        }
+    }
+
+    fn reads(&self, node: NodeId, state: usize) -> bool {
+        self.by_state
+            .get(state)
+            .is_some_and(|nodes| nodes.get(node.index()).copied().unwrap_or(false))
+    }
+
+    /// Whether the change of any of the `wanted` states depends on a state.
+    fn drives(&self, e: &Equations, state: usize, wanted: &[bool]) -> bool {
+        let changes = e.states.iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(state, _)| state.change);
+        let mut all = changes.chain(e.clocked.iter().map(|state| state.change));
+        all.any(|change| self.reads(change, state))
+    }
+
+    /// The states that `nodes` need, directly or through others. States that change at ticks are always followed.
+    fn needed(&self, e: &Equations, nodes: &[NodeId]) -> Vec<bool> {
+        let mut todo: Vec<NodeId> = nodes.iter().copied().chain(e.clocked.iter().map(|state| state.change)).collect();
+        let mut needed = vec![false; e.states.len()];
+        while let Some(node) = todo.pop() {
+            for (i, state) in e.states.iter().enumerate() {
+                if !needed[i] && self.reads(node, i) {
+                    needed[i] = true;
+                    todo.push(state.change);
+                }
+            }
+        }
+        needed
+    }
+}
+
 /// One row of coefficients over the linear states, and the constant.
 type Row = (Vec<NodeId>, NodeId);
+
+/// Both ways of solving the `wanted` states.
+fn layouts(
+    e: &mut Equations,
+    fixed: &[NodeId],
+    late: &[NodeId],
+    interpolated: &[bool],
+    delayed: &[usize],
+    reads: &Reads,
+    wanted: &[bool],
+) -> Layouts {
+    let late_set: HashSet<NodeId> = late.iter().copied().collect();
+    let (linear, sums, rows) = closed_form(e, &late_set, reads, wanted);
+    // What moves between events: time, states, inputs that are interpolated.
+    let mut moving: HashSet<NodeId> = e.states.iter().map(|state| state.node).chain([e.time]).collect();
+    let inputs = e.inputs.iter().zip(interpolated).filter(|(_, on)| **on).map(|(node, _)| *node);
+    moving.extend(inputs);
+    if delayed.iter().any(|input| interpolated.get(*input).copied().unwrap_or(false)) {
+        moving.extend(late);
+    }
+    let moves = e.graph.depends_on(&moving);
+    let rest = (0..e.states.len()).filter(|i| wanted[*i] && !linear.contains(i) && !sums.contains(i));
+    let (stepped, integrated) = rest.partition(|i| {
+        let still = !moves.get(e.states[*i].change.index()).copied().unwrap_or(true);
+        still && !reads.drives(e, *i, wanted)
+    });
+    let split = Solved {
+        linear,
+        sums,
+        stepped,
+        integrated,
+    };
+    let whole = Solved {
+        integrated: (0..e.states.len()).filter(|i| wanted[*i]).collect(),
+        ..Solved::default()
+    };
+    Layouts {
+        split: layout(e, fixed, late, split, rows),
+        whole: layout(e, fixed, late, whole, Vec::new()),
+    }
+}
+
+/// States by how they are solved.
+#[derive(Default)]
+struct Solved {
+    linear: Vec<usize>,
+    sums: Vec<usize>,
+    stepped: Vec<usize>,
+    integrated: Vec<usize>,
+}
 
 /// Finds the states with a closed form: linear in each other with coefficients that stand still. Returns the states that
 /// others depend on, those that only add up, and their coefficients.
 fn closed_form(
     e: &mut Equations,
-    states: &[NodeId],
-    changes: &[NodeId],
     late: &HashSet<NodeId>,
+    reads: &Reads,
+    wanted: &[bool],
 ) -> (Vec<usize>, Vec<usize>, Vec<Row>) {
+    let states: Vec<NodeId> = e.states.iter().map(|state| state.node).collect();
+    let changes: Vec<NodeId> = e.states.iter().map(|state| state.change).collect();
     let mut forms = Vec::with_capacity(states.len());
-    for change in changes {
-        forms.push(affine(&mut e.graph, *change, states).ok());
+    for change in &changes {
+        forms.push(affine(&mut e.graph, *change, &states).ok());
     }
     let moves = e.graph.depends_on(late);
     let still = |node: NodeId| !moves.get(node.index()).copied().unwrap_or(true);
@@ -620,14 +728,13 @@ fn closed_form(
             break;
         }
     }
-    let read_by_others = |i: usize| {
-        let only: HashSet<NodeId> = [states[i]].into();
-        let depends = e.graph.depends_on(&only);
-        changes.iter().any(|change| depends.get(change.index()).copied().unwrap_or(true))
-    };
     let (mut core, mut sums) = (Vec::new(), Vec::new());
-    for i in (0..states.len()).filter(|i| chosen[*i]) {
-        if read_by_others(i) { core.push(i) } else { sums.push(i) }
+    for i in (0..states.len()).filter(|i| chosen[*i] && wanted[*i]) {
+        if reads.drives(e, i, wanted) {
+            core.push(i);
+        } else {
+            sums.push(i);
+        }
     }
     let zero = e.graph.constant(0.0);
     let rows = core
@@ -646,9 +753,15 @@ fn layout(
     e: &mut Equations,
     fixed: &[NodeId],
     late: &[NodeId],
-    (linear, sums, integrated): (Vec<usize>, Vec<usize>, Vec<usize>),
+    solved: Solved,
     rows: Vec<Row>,
 ) -> Layout {
+    let Solved {
+        linear,
+        sums,
+        stepped,
+        integrated,
+    } = solved;
     let zero = e.graph.constant(0.0);
     let node_of = |e: &Equations, i: usize| e.states[i].node;
     let outputs: Vec<NodeId> = integrated.iter().map(|i| e.states[*i].change).collect();
@@ -679,6 +792,8 @@ fn layout(
     let coefficients: Vec<NodeId> = rows.into_iter().flat_map(|(row, constant)| row.into_iter().chain([constant])).collect();
     Layout {
         coefficients: Program::over(&e.graph, fixed, &coefficients),
+        held: Staged::new(&e.graph, fixed, late, &stepped.iter().map(|i| e.states[*i].change).collect::<Vec<_>>()),
+        stepped,
         field: Staged::new(&e.graph, fixed, late, &outputs),
         jacobian: Staged::new(&e.graph, fixed, late, &entries),
         jacobian_places: places,

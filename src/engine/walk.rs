@@ -8,7 +8,7 @@ use super::ode::{Fault, Solver, Tolerance};
 use super::parameters::individual;
 use super::spectral::{Flow, Spectrum};
 use super::subject::{Course, Given, Settled, Subject};
-use super::system::{Layout, ROUTE_NUMBERS, System};
+use super::system::{Layout, Layouts, ROUTE_NUMBERS, System};
 use super::{EngineError, Precision};
 use crate::lang::{Frame, Number};
 
@@ -30,6 +30,8 @@ enum Kind {
     Mark(usize),
     InfusionEnd { state: usize, dose: usize },
     Reset,
+    /// A dose that had been repeated before is given: it has yet to enter.
+    Settle(usize),
     Dose(usize),
 }
 
@@ -48,11 +50,14 @@ struct Entering<T> {
     duration: T,
     rate: T,
     settled: Option<Settled>,
+    /// How long after it is given it enters.
+    lag: T,
 }
 
 /// Walks one person again and again for other parameters, reusing its memory.
 pub(crate) struct Walker<'a, T> {
     system: &'a System,
+    layouts: &'a Layouts,
     subject: &'a Subject,
     precision: Precision,
     /// Reading times, rising, with their places in the list given.
@@ -77,12 +82,20 @@ pub(crate) struct Walker<'a, T> {
     field: Frame<T>,
     jacobian: Frame<T>,
     read: Frame<T>,
+    held_states: Frame<T>,
+    ticking: Frame<T>,
     frontier: Vec<T>,
     /// Values of moving and delayed inputs at the start of a step, and how fast they move.
     moving: Vec<(T, T)>,
+    /// Whether they must be looked up again.
+    inputs_changed: bool,
     /// What was read at the last mark.
     values: Vec<T>,
     scratch: Vec<T>,
+    /// The states that are being integrated.
+    solved: Vec<T>,
+    /// Where a cycle that repeats itself begins, for the parameters set.
+    cycle_start: Option<Vec<T>>,
 }
 
 impl<'a, T: Number> Walker<'a, T> {
@@ -98,24 +111,21 @@ impl<'a, T: Number> Walker<'a, T> {
         precision: Precision,
     ) -> Result<Self, EngineError> {
         subject.check(system)?;
-        if let Some(bad) = times.iter().find(|t| !t.is_finite()) {
-            return Err(EngineError::input("a time", bad.to_string()));
-        }
-        let mut marks: Vec<(f64, usize)> = times.iter().copied().zip(0..).collect();
-        marks.sort_by(|a, b| a.0.total_cmp(&b.0));
         let tolerance = Tolerance {
             relative: precision.relative,
             floor: precision.floor,
         };
         let n = system.states().len();
         let zero = T::constant(0.0);
-        Ok(Self {
-            solver: Solver::new(system.split.integrated.len(), tolerance, precision.most_steps),
-            whole_solver: Solver::new(n, tolerance, precision.most_steps),
+        let layouts = if observed_only { &system.lean } else { &system.full };
+        let mut walker = Self {
+            solver: Solver::new(layouts.split.integrated.len(), tolerance, precision.most_steps),
+            whole_solver: Solver::new(layouts.whole.integrated.len(), tolerance, precision.most_steps),
+            layouts,
             system,
             subject,
             precision,
-            marks,
+            marks: Vec::new(),
             observed_only,
             fixed: Vec::new(),
             regime: 0,
@@ -130,17 +140,39 @@ impl<'a, T: Number> Walker<'a, T> {
             field: Frame::default(),
             jacobian: Frame::default(),
             read: Frame::default(),
+            held_states: Frame::default(),
+            ticking: Frame::default(),
             frontier: Vec::new(),
             moving: Vec::new(),
+            inputs_changed: true,
             values: Vec::new(),
             scratch: Vec::new(),
-        })
+            solved: Vec::new(),
+            cycle_start: None,
+        };
+        walker.set_marks(times)?;
+        Ok(walker)
+    }
+
+    /// Sets other times to read at.
+    ///
+    /// # Errors
+    /// A time that is not finite.
+    pub(crate) fn set_marks(&mut self, times: &[f64]) -> Result<(), EngineError> {
+        if let Some(bad) = times.iter().find(|t| !t.is_finite()) {
+            return Err(EngineError::input("a time", bad.to_string()));
+        }
+        self.marks.clear();
+        self.marks.extend(times.iter().copied().zip(0..));
+        self.marks.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(())
     }
 
     /// Sets individual parameters from random effects: those of the person, then those of each occasion in turn.
     pub(crate) fn set_effects(&mut self, eta: &[T]) {
         let own = self.system.effects().len();
         let by_occasion = self.system.occasion_effects().len();
+        self.cycle_start = None;
         self.fixed.clear();
         for regime in &self.subject.regimes {
             let from = regime.occasion.map_or(eta.len(), |k| own + k * by_occasion);
@@ -155,6 +187,7 @@ impl<'a, T: Number> Walker<'a, T> {
 
     /// Sets individual parameters directly, the same in all regimes.
     pub(crate) fn set_parameters(&mut self, parameters: &[T]) {
+        self.cycle_start = None;
         self.fixed.clear();
         for regime in &self.subject.regimes {
             let rest = regime.inputs.iter().chain(&regime.covariates).map(|x| T::constant(*x));
@@ -181,7 +214,10 @@ impl<'a, T: Number> Walker<'a, T> {
     }
 
     fn regime_at(&self, time: f64) -> usize {
-        self.subject.regimes.partition_point(|regime| regime.from <= time).saturating_sub(1)
+        self.subject
+            .regimes
+            .partition_point(|regime| regime.from <= time)
+            .saturating_sub(1)
     }
 
     /// Walks, calling `see` with the place of each mark and the values read there.
@@ -195,10 +231,15 @@ impl<'a, T: Number> Walker<'a, T> {
         if let Some((tolerance, at_most)) = self.system.cycle {
             return self.walk_cycles(tolerance, at_most, &mut see);
         }
-        let Some(last_mark) = self.marks.last().map(|(time, _)| *time) else { return Ok(()) };
+        let Some(last_mark) = self.marks.last().map(|(time, _)| *time) else {
+            return Ok(());
+        };
         let given = self.subject.doses.iter().map(|given| given.dose.time);
         let marks = self.marks.iter().map(|(time, _)| *time);
-        let start = given.chain(marks).chain(self.subject.resets.iter().copied()).fold(0.0, f64::min);
+        let start = given
+            .chain(marks)
+            .chain(self.subject.resets.iter().copied())
+            .fold(0.0, f64::min);
         let mut entering = Vec::with_capacity(self.subject.doses.len());
         let mut events = self.fixed_events(start, &mut entering)?;
         let mut now = T::constant(start);
@@ -215,17 +256,28 @@ impl<'a, T: Number> Walker<'a, T> {
                 ticks.map(|(from, every, k)| from + every * k),
                 breaks.last().map(|time| time.value()),
             ];
-            let Some(time) = coming.iter().flatten().copied().reduce(f64::min).filter(|time| *time <= last_mark) else {
+            let Some(time) = coming
+                .iter()
+                .flatten()
+                .copied()
+                .reduce(f64::min)
+                .filter(|time| *time <= last_mark)
+            else {
                 break;
             };
             while let Some(corner) = breaks.pop_if(|corner| is_at(time, corner.value())) {
                 self.reach(&mut now, corner, &mut jump)?;
+                self.inputs_changed = true;
                 jump = true;
             }
             // Times that differ by rounding only are one, and then the kinds decide the order.
             let together = events[next..].partition_point(|event| is_at(time, event.time.value()));
             events[next..next + together].sort_by_key(|event| event.kind);
-            while let Some(event) = events.get(next).copied().filter(|event| is_at(time, event.time.value())) {
+            while let Some(event) = events
+                .get(next)
+                .copied()
+                .filter(|event| is_at(time, event.time.value()))
+            {
                 if event.kind > Kind::Tick {
                     self.tick(&mut ticks, &mut now, time, &mut jump)?;
                 }
@@ -238,7 +290,10 @@ impl<'a, T: Number> Walker<'a, T> {
                         breaks = self.breaks(time);
                         jump = true;
                     }
-                    Kind::Break | Kind::Tick => jump = true,
+                    Kind::Break | Kind::Tick => {
+                        self.inputs_changed = true;
+                        jump = true;
+                    }
                     Kind::Mark(place) => {
                         if jump {
                             self.restart(now);
@@ -261,7 +316,7 @@ impl<'a, T: Number> Walker<'a, T> {
                         self.begin(now)?;
                         stop_infusions(&mut events, next, now)?;
                     }
-                    Kind::Dose(place) => {
+                    Kind::Settle(place) => {
                         jump = true;
                         let dose = entering[place];
                         if let Some(settled) = dose.settled {
@@ -270,6 +325,10 @@ impl<'a, T: Number> Walker<'a, T> {
                                 stop_infusions(&mut events, next, now)?;
                             }
                         }
+                    }
+                    Kind::Dose(place) => {
+                        jump = true;
+                        let dose = entering[place];
                         if dose.duration.size() <= SAME * time.abs() {
                             self.state[dose.state] = self.state[dose.state] + dose.amount;
                         } else {
@@ -291,7 +350,10 @@ impl<'a, T: Number> Walker<'a, T> {
             self.tick(&mut ticks, &mut now, time, &mut jump)?;
         }
         // What comes after the last reading in one lane may come before it in another.
-        match events[next..].iter().find(|event| lanes(event.time).any(|time| time < last_mark)) {
+        match events[next..]
+            .iter()
+            .find(|event| lanes(event.time).any(|time| time < last_mark))
+        {
             Some(event) => Err(out_of_step(event.time.value())),
             None => Ok(()),
         }
@@ -358,11 +420,14 @@ impl<'a, T: Number> Walker<'a, T> {
             self.system.dosing.execute(&mut frame);
             self.system.dosing.results(&frame, &mut numbers);
             let from = given.route * ROUTE_NUMBERS;
-            let (dose, lag) = self.entering(given, &numbers[from..from + ROUTE_NUMBERS])?;
+            let dose = self.entering(given, &numbers[from..from + ROUTE_NUMBERS])?;
             entering.push(dose);
             if given.dose.amount > 0.0 {
+                if given.settled.is_some() {
+                    events.push(at(given.dose.time, Kind::Settle(place)));
+                }
                 events.push(Event {
-                    time: time + lag,
+                    time: time + dose.lag,
                     kind: Kind::Dose(place),
                 });
             }
@@ -371,8 +436,8 @@ impl<'a, T: Number> Walker<'a, T> {
         Ok(events)
     }
 
-    /// The numbers of a dose for these parameters, and its lag.
-    fn entering(&self, given: &Given, numbers: &[T]) -> Result<(Entering<T>, T), EngineError> {
+    /// The numbers of a dose for these parameters.
+    fn entering(&self, given: &Given, numbers: &[T]) -> Result<Entering<T>, EngineError> {
         let wrong = |what: &str, x: T| {
             EngineError::input(
                 "a dose",
@@ -412,14 +477,14 @@ impl<'a, T: Number> Walker<'a, T> {
             }
         };
         let route = self.system.routes().list().get(given.route);
-        let entering = Entering {
+        Ok(Entering {
             state: route.map_or(0, |route| route.state),
             amount,
             duration,
             rate,
             settled: given.settled,
-        };
-        Ok((entering, lag))
+            lag,
+        })
     }
 
     /// Every state at its initial value, nothing running.
@@ -437,11 +502,12 @@ impl<'a, T: Number> Walker<'a, T> {
     /// Programs and closed form for the parameters that hold now.
     fn enter_regime(&mut self, now: T) -> Result<(), EngineError> {
         let system = self.system;
+        self.inputs_changed = true;
         let Some(fixed) = self.fixed.get(self.regime) else {
             return Err(EngineError::input("a person", "nothing is known of them"));
         };
-        self.coefficients = run(&system.split.coefficients, fixed);
-        let n = system.split.linear.len();
+        self.coefficients = run(&self.layouts.split.coefficients, fixed);
+        let n = self.layouts.split.linear.len();
         let matrix: Vec<T> = (0..n * n).map(|i| self.coefficients[i / n * (n + 1) + i % n]).collect();
         let spectrum = if n == 0 || self.precision.integrate_all {
             None
@@ -450,13 +516,22 @@ impl<'a, T: Number> Walker<'a, T> {
         };
         self.closed = !self.precision.integrate_all && (n == 0 || spectrum.is_some());
         self.spectrum = spectrum.unwrap_or_else(Spectrum::empty);
-        let layout = if self.closed { &system.split } else { &system.whole };
-        let read = if self.observed_only { &system.observed } else { &system.read };
+        let layout = self.layout();
+        let read = if self.observed_only {
+            &system.observed
+        } else {
+            &system.read
+        };
         for (staged, frame) in [
             (&layout.field, &mut self.field),
             (&layout.jacobian, &mut self.jacobian),
             (read, &mut self.read),
+            (&layout.held, &mut self.held_states),
+            (&system.tick, &mut self.ticking),
         ] {
+            if staged.late.output_count() == 0 {
+                continue;
+            }
             *frame = staged.late.frame();
             self.frontier.resize(staged.early.output_count(), T::constant(f64::NAN));
             staged.early.run(fixed, &mut staged.early.frame(), &mut self.frontier);
@@ -477,6 +552,9 @@ impl<'a, T: Number> Walker<'a, T> {
     /// Moving and delayed inputs at the start of a step.
     fn set_moving(&mut self, now: T) {
         let system = self.system;
+        if !std::mem::take(&mut self.inputs_changed) && !system.interpolated.contains(&true) {
+            return;
+        }
         self.moving.clear();
         // A hair late, so that a change that falls on this moment is seen.
         let now = now + T::constant(SAME * (1.0 + now.largest()));
@@ -525,11 +603,17 @@ impl<'a, T: Number> Walker<'a, T> {
             pace.get(1).map_or(f64::NAN, |x| x.value()),
         );
         if !(every.is_finite() && every > 0.0 && first.is_finite()) {
-            return Err(EngineError::input("the clock", format!("it ticks every {every} from {first} on")));
+            return Err(EngineError::input(
+                "the clock",
+                format!("it ticks every {every} from {first} on"),
+            ));
         }
         let k = ((from - first) / every - SAME).ceil().max(0.0);
         if (end - first) / every - k > MOST_TICKS {
-            return Err(EngineError::input("the clock", format!("it ticks every {every}: too often until {end}")));
+            return Err(EngineError::input(
+                "the clock",
+                format!("it ticks every {every}: too often until {end}"),
+            ));
         }
         Ok(Some((first, every, k)))
     }
@@ -550,15 +634,12 @@ impl<'a, T: Number> Walker<'a, T> {
         self.reach(now, T::constant(time), jump)?;
         let now = *now;
         self.set_moving(now);
-        let fixed = self.held();
-        let mut inputs = Vec::with_capacity(self.system.tick.input_count());
-        inputs.extend_from_slice(fixed);
-        inputs.push(now);
-        inputs.extend_from_slice(&self.state);
-        inputs.extend(self.moving.iter().map(|(value, _)| *value));
-        let next = run(&self.system.tick, &inputs);
+        load(&mut self.ticking, now, &self.state, &self.moving);
+        let program = &self.system.tick.late;
+        program.execute(&mut self.ticking);
         let n = self.system.states().len();
-        for (i, value) in next.into_iter().enumerate() {
+        for i in 0..program.output_count() {
+            let value = program.result(&self.ticking, i);
             if !value.is_finite() {
                 return Err(self.no_value(n + i, now.value()));
             }
@@ -609,24 +690,27 @@ impl<'a, T: Number> Walker<'a, T> {
         }
         let system = self.system;
         let n = system.states().len();
-        let layout: &Layout = if self.closed { &system.split } else { &system.whole };
+        let layout = self.layout();
         let linear = layout.linear.len();
         if linear > 0 {
             self.scratch.clear();
             for (k, state) in layout.linear.iter().enumerate() {
-                self.scratch.push(self.coefficients[k * (linear + 1) + linear] + self.rates[*state]);
+                self.scratch
+                    .push(self.coefficients[k * (linear + 1) + linear] + self.rates[*state]);
             }
             let start: Vec<T> = layout.linear.iter().map(|state| self.state[*state]).collect();
             self.flow.set(&self.spectrum, &start, &self.scratch);
             if !layout.integrated.is_empty() {
                 self.flow.at(&self.spectrum, length);
                 for (k, start) in start.iter().enumerate() {
-                    self.solver.see_driver(start.envelope(self.flow.state(&self.spectrum, k)));
+                    self.solver
+                        .see_driver(start.envelope(self.flow.state(&self.spectrum, k)));
                 }
             }
         }
         if !layout.integrated.is_empty() {
-            let mut y: Vec<T> = layout.integrated.iter().map(|state| self.state[*state]).collect();
+            self.solved.clear();
+            self.solved.extend(layout.integrated.iter().map(|state| self.state[*state]));
             let hair = T::constant(SAME * from.largest().max(to.largest()));
             let turns = system.breaks.program.output_count() > 0;
             let inside = turns.then(|| (from + hair, to - hair));
@@ -646,12 +730,24 @@ impl<'a, T: Number> Walker<'a, T> {
                 drift: &self.scratch,
             };
             field.hold(&self.state[n..]);
-            let solver = if self.closed { &mut self.solver } else { &mut self.whole_solver };
-            let done = solver.advance(&mut field, from, to, &mut y);
-            for (state, value) in layout.integrated.iter().zip(y) {
-                self.state[*state] = value;
+            let solver = if self.closed {
+                &mut self.solver
+            } else {
+                &mut self.whole_solver
+            };
+            let done = solver.advance(&mut field, from, to, &mut self.solved);
+            for (state, value) in layout.integrated.iter().zip(&self.solved) {
+                self.state[*state] = *value;
             }
             done.map_err(|fault| self.fault(fault))?;
+        }
+        if !layout.stepped.is_empty() {
+            load(&mut self.held_states, from, &self.state, &self.moving);
+            layout.held.late.execute(&mut self.held_states);
+            for (k, state) in layout.stepped.iter().enumerate() {
+                let speed = layout.held.late.result(&self.held_states, k) + self.rates[*state];
+                self.state[*state] = self.state[*state] + speed * length;
+            }
         }
         if linear > 0 {
             self.flow.at_with_sums(&self.spectrum, length);
@@ -682,16 +778,18 @@ impl<'a, T: Number> Walker<'a, T> {
         }
     }
 
+    /// The way of solving that holds now.
+    fn layout(&self) -> &'a Layout {
+        if self.closed { &self.layouts.split } else { &self.layouts.whole }
+    }
+
     fn read_now(&mut self, now: T) {
-        let staged = if self.observed_only { &self.system.observed } else { &self.system.read };
-        let inputs = self.read.inputs();
-        if let Some(t) = inputs.first_mut() {
-            *t = now;
-        }
-        let late = self.state.iter().copied().chain(self.moving.iter().map(|(value, _)| *value));
-        for (cell, value) in inputs.iter_mut().skip(1).zip(late) {
-            *cell = value;
-        }
+        let staged = if self.observed_only {
+            &self.system.observed
+        } else {
+            &self.system.read
+        };
+        load(&mut self.read, now, &self.state, &self.moving);
         staged.late.execute(&mut self.read);
         self.values.resize(staged.late.output_count(), T::constant(f64::NAN));
         staged.late.results(&self.read, &mut self.values);
@@ -700,9 +798,17 @@ impl<'a, T: Number> Walker<'a, T> {
     /// Puts the states where they would be had this dose been repeated for ever.
     fn settle(&mut self, dose: Entering<T>, settled: Settled, now: T) -> Result<(), EngineError> {
         let system = self.system;
-        let never = || EngineError::input("a steady-state dose", format!("at {}: no steady state is reached", now.value()));
+        let never = || {
+            EngineError::input(
+                "a steady-state dose",
+                format!("at {}: no steady state is reached", now.value()),
+            )
+        };
         if system.has_clock {
-            return Err(EngineError::input("a steady-state dose", "a model with a clock has no steady state"));
+            return Err(EngineError::input(
+                "a steady-state dose",
+                "a model with a clock has no steady state",
+            ));
         }
         if lanes(dose.duration).any(|duration| duration > settled.interval) {
             return Err(EngineError::input(
@@ -721,11 +827,14 @@ impl<'a, T: Number> Walker<'a, T> {
             self.begin(now)?;
         }
         let is_bolus = dose.duration.size() == 0.0;
-        let linear = self.closed && system.split.linear.contains(&dose.state);
+        let linear = self.closed && self.layouts.split.linear.contains(&dose.state);
         if linear {
-            let places = &system.split.linear;
+            let places = &self.layouts.split.linear;
             let unit = |value: T| -> Vec<T> {
-                places.iter().map(|state| if *state == dose.state { value } else { zero }).collect()
+                places
+                    .iter()
+                    .map(|state| if *state == dose.state { value } else { zero })
+                    .collect()
             };
             let (bolus, rate) = if is_bolus {
                 (unit(dose.amount), unit(zero))
@@ -736,16 +845,33 @@ impl<'a, T: Number> Walker<'a, T> {
             // Sources of their own add to a state, not to what a dose adds to it.
             let width = places.len() + 1;
             let source: Vec<T> = (0..places.len())
-                .map(|k| if settled.added { zero } else { self.coefficients[k * width + places.len()] })
+                .map(|k| {
+                    if settled.added {
+                        zero
+                    } else {
+                        self.coefficients[k * width + places.len()]
+                    }
+                })
                 .collect();
-            Flow::settled(&self.spectrum, [&bolus, &rate, &source], dose.duration, interval, &mut x).ok_or_else(never)?;
+            Flow::settled(
+                &self.spectrum,
+                [&bolus, &rate, &source],
+                dose.duration,
+                interval,
+                &mut x,
+            )
+            .ok_or_else(never)?;
             for (state, value) in places.iter().zip(x) {
                 self.state[*state] = value;
             }
         }
-        if !(linear && system.split.integrated.is_empty()) {
+        if !(linear && self.layouts.split.integrated.is_empty()) {
             // Through whole intervals until nothing changes any more.
-            let sums: &[usize] = if self.closed { &system.split.sums } else { &system.area_states };
+            let sums: &[usize] = if self.closed {
+                &self.layouts.split.sums
+            } else {
+                &system.area_states
+            };
             let mut settled_now = false;
             for _ in 0..MOST_INTERVALS {
                 let before = self.state.clone();
@@ -762,7 +888,8 @@ impl<'a, T: Number> Walker<'a, T> {
                 self.restart(at);
                 self.advance(at, now + interval)?;
                 let moved = self.state.iter().zip(&before).enumerate().take(n).any(|(i, (a, b))| {
-                    !sums.contains(&i) && (*a - *b).size() > SETTLED.max(self.precision.relative) * (a.size() + b.size() + 1e-300)
+                    !sums.contains(&i)
+                        && (*a - *b).size() > SETTLED.max(self.precision.relative) * (a.size() + b.size() + 1e-300)
                 });
                 if !moved {
                     settled_now = true;
@@ -773,8 +900,30 @@ impl<'a, T: Number> Walker<'a, T> {
                 return Err(never());
             }
         }
+        if dose.lag.size() > 0.0 {
+            // The dose given now enters later; the one before is still on its way down.
+            let rest = interval - dose.lag;
+            if lanes(rest).any(|rest| rest < 0.0) || lanes(rest - dose.duration).any(|rest| rest < 0.0) {
+                return Err(EngineError::input(
+                    "a steady-state dose",
+                    format!("at {}: its lag and infusion are longer than its interval", now.value()),
+                ));
+            }
+            let mut at = now;
+            if is_bolus {
+                self.state[dose.state] = self.state[dose.state] + dose.amount;
+            } else {
+                self.rates[dose.state] = dose.rate;
+                self.restart(now);
+                self.advance(now, now + dose.duration)?;
+                at = now + dose.duration;
+                self.rates[dose.state] = zero;
+            }
+            self.restart(at);
+            self.advance(at, now + rest)?;
+        }
         // Sums do not settle: they start anew.
-        for state in system.split.sums.iter().chain(&system.area_states) {
+        for state in self.layouts.split.sums.iter().chain(&system.area_states) {
             self.state[*state] = if settled.added { zero } else { old[*state] };
         }
         if settled.added {
@@ -812,18 +961,33 @@ impl<'a, T: Number> Walker<'a, T> {
         corners.push(length);
         self.marks = marks;
         let areas = self.system.area_states.clone();
-        let mut settled = false;
-        for _ in 0..at_most {
+        // Sizes are taken along the way: at the seam a state that swings may be zero.
+        let mut stops = corners.clone();
+        stops.extend((1..8).map(|eighth| length.scale(f64::from(eighth) / 8.0)));
+        stops.sort_by(|a, b| a.value().total_cmp(&b.value()));
+        let mut settled = self.cycle_start.is_some();
+        if let Some(start) = &self.cycle_start {
+            self.state.copy_from_slice(start);
+        }
+        for _ in 0..if settled { 0 } else { at_most } {
             let before = self.state.clone();
+            let mut sizes = before.clone();
             let mut now = zero;
-            for corner in &corners {
+            for stop in &stops {
                 self.restart(now);
-                self.advance(now, *corner)?;
-                now = *corner;
+                self.advance(now, *stop)?;
+                now = *stop;
+                for (size, x) in sizes.iter_mut().zip(&self.state) {
+                    *size = size.envelope(*x);
+                }
             }
-            let moved = self.state.iter().zip(&before).enumerate().any(|(i, (a, b))| {
-                !areas.contains(&i) && (*a - *b).size() > tolerance * (a.size() + b.size()) * 0.5
-            });
+            let moved = self
+                .state
+                .iter()
+                .zip(&before)
+                .zip(&sizes)
+                .enumerate()
+                .any(|(i, ((a, b), size))| !areas.contains(&i) && (*a - *b).size() > tolerance * size.size());
             for area in &areas {
                 self.state[*area] = zero;
             }
@@ -839,6 +1003,7 @@ impl<'a, T: Number> Walker<'a, T> {
                 why: format!("it does not repeat itself after {at_most} cycles"),
             });
         }
+        self.cycle_start = Some(self.state.clone());
         // One more, with readings.
         let mut marks: Vec<(f64, usize)> = self
             .marks
@@ -854,8 +1019,14 @@ impl<'a, T: Number> Walker<'a, T> {
         let mut now = zero;
         for corner in &corners {
             self.restart(now);
-            while let Some((time, place)) = marks.next_if(|(time, _)| *time < corner.value() || corner.value() == length.value()) {
-                let to = if time == length.value() { length } else { T::constant(time) };
+            while let Some((time, place)) =
+                marks.next_if(|(time, _)| *time < corner.value() || corner.value() == length.value())
+            {
+                let to = if time == length.value() {
+                    length
+                } else {
+                    T::constant(time)
+                };
                 self.advance(now, to)?;
                 now = to;
                 self.read_now(now);
@@ -877,10 +1048,12 @@ impl<'a, T: Number> Walker<'a, T> {
     }
 
     fn fault(&self, fault: Fault) -> EngineError {
-        let layout = if self.closed { &self.system.split } else { &self.system.whole };
+        let layout = self.layout();
         let (what, time) = match fault {
-            Fault::NotFinite { time, state } => (layout.integrated.get(state).copied(), time),
-            Fault::TooManySteps { time, .. } | Fault::StepTooSmall { time } => (None, time),
+            Fault::NotFinite { time, state } | Fault::StepTooSmall { time, state } => {
+                (layout.integrated.get(state).copied(), time)
+            }
+            Fault::TooManySteps { time, .. } => (None, time),
             Fault::Interval { from, .. } => (None, from),
         };
         let why = match fault {
@@ -931,7 +1104,19 @@ fn out_of_step(time: f64) -> EngineError {
 }
 
 fn before<T: Number>(a: &Event<T>, b: &Event<T>) -> bool {
-    a.time.value().total_cmp(&b.time.value()).then(a.kind.cmp(&b.kind)).is_lt()
+    a.time
+        .value()
+        .total_cmp(&b.time.value())
+        .then(a.kind.cmp(&b.kind))
+        .is_lt()
+}
+
+/// Writes what changes in time into the registers of a late program: time, states, moving and delayed inputs.
+fn load<T: Number>(frame: &mut Frame<T>, now: T, state: &[T], moving: &[(T, T)]) {
+    let late = std::iter::once(now).chain(state.iter().copied()).chain(moving.iter().map(|(value, _)| *value));
+    for (cell, value) in frame.inputs().iter_mut().zip(late) {
+        *cell = value;
+    }
 }
 
 /// Runs a program once.

@@ -37,7 +37,7 @@ pub fn fit(
         return Err(StudyError::Request("no model is given".to_owned()));
     };
     if settings.format == Format::Csv {
-        writeln!(out, "ID,MODEL,WEIGHT,OFV,CONVERGED,NAME,ETA,SHRINKAGE,VALUE")?;
+        writeln!(out, "ID,MODEL,WEIGHT,OFV,CONVERGED,NAME,ETA,SHRINKAGE,VALUE,ERROR")?;
     }
     let mut spent = Duration::ZERO;
     let mut failed = 0;
@@ -238,7 +238,8 @@ fn table(tasks: &[Task<'_>], person: &Person, outcomes: &[Outcome], out: &mut im
         let model = task.model();
         let start = format!("{},{},{}", cell(&person.id), cell(&model.id), Number(weight));
         let Some((class, best)) = outcome.best() else {
-            writeln!(out, "{start},.,false,.,.,.,.")?;
+            let error = outcome.found.as_ref().err().map_or(".", String::as_str);
+            writeln!(out, "{start},.,false,.,.,.,.,{}", cell(error))?;
             continue;
         };
         let effect_of = |place: usize| model.system().effects().iter().position(|parameter| *parameter == place);
@@ -246,7 +247,7 @@ fn table(tasks: &[Task<'_>], person: &Person, outcomes: &[Outcome], out: &mut im
             let at = |list: &[f64]| Number(effect_of(place).and_then(|e| list.get(e)).copied().unwrap_or(f64::NAN));
             writeln!(
                 out,
-                "{start},{},{},{name},{},{},{}",
+                "{start},{},{},{name},{},{},{},.",
                 Number(best.ofv),
                 best.converged,
                 at(&best.eta),

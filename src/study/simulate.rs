@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Levels of the quantiles that are written when there are several draws.
 const LEVELS: [(f64, &str); 3] = [(0.05, "p05"), (0.5, "p50"), (0.95, "p95")];
+/// Share of `--every` within which two times are one.
+const NEAR: f64 = 1e-9;
 /// Most rows of `--every` for one subject.
 const MOST_ROWS: f64 = 1_000_000.0;
 
@@ -21,7 +23,7 @@ pub enum Individuals {
     Typical,
     /// Individual parameters set directly: one row for all subjects, or rows by ID. Parameters not named stay typical.
     Parameters(ParameterTable),
-    /// Random effects: each row is a draw, applied to every subject. Effects not named are zero.
+    /// Random effects: each row is a draw of the subject with its ID, or of every subject if it has none. Effects not named are zero.
     Effects(ParameterTable),
     /// So many draws from the distribution between people, from this seed.
     Draws(usize, u64),
@@ -59,7 +61,7 @@ pub fn simulate(
 ) -> Result<Duration, StudyError> {
     let columns = Columns::of(task.model());
     let several = match &settings.individuals {
-        Individuals::Effects(table) => table.rows.len() > 1,
+        Individuals::Effects(table) => task.people().iter().any(|person| rows_of(table, person).count() > 1),
         Individuals::Draws(n, _) => *n > 1,
         _ => false,
     };
@@ -92,16 +94,23 @@ fn one(
 ) -> Result<(Vec<f64>, Vec<Rows>), StudyError> {
     let mut times: Vec<f64> = person.readings.iter().map(|reading| reading.time).collect();
     if let (Some(every), Some((first, last))) = (settings.every, person.span()) {
-        if !(every > 0.0 && (last - first) / every < MOST_ROWS) {
+        let steps = ((last - first) / every + NEAR).floor();
+        // Not written as `steps >= MOST_ROWS`, so that NaN is refused.
+        if !(steps < MOST_ROWS) {
             return Err(person.error(format!("rows every {every} from {first} to {last} are too many")));
         }
-        let mut k = 0.0;
-        while first + k * every <= last {
-            times.push(first + k * every);
-            k += 1.0;
-        }
+        // The times of the file as they are; a regular one that differs from them by rounding is the same.
         times.sort_by(f64::total_cmp);
         times.dedup();
+        let mut k = 0.0;
+        while k <= steps {
+            let time = first + k * every;
+            let next = times.partition_point(|known| *known < time - NEAR * every);
+            if times.get(next).is_none_or(|known| *known > time + NEAR * every) {
+                times.insert(next, time);
+            }
+            k += 1.0;
+        }
     }
     let subject = model
         .subject(&person.known, person.doses.clone(), person.resets.clone())
@@ -111,29 +120,27 @@ fn one(
     let found = match &settings.individuals {
         Individuals::Typical => vec![run(Values::Effects(&vec![0.0; system.effects().len()]))],
         Individuals::Parameters(table) => {
-            let row = table.rows.iter().find(|(id, _)| id.as_ref().is_none_or(|id| *id == person.id));
-            let (_, values) = row.ok_or_else(|| person.error("the file of parameters has no row with this ID"))?;
+            let mut rows = rows_of(table, person);
+            let (Some(row), None) = (rows.next(), rows.next()) else {
+                return Err(person.error("the file of parameters needs one row for it, by ID, or one row for all without ID"));
+            };
             let mut parameters = subject.typical().to_vec();
-            for (place, value) in table.names.iter().zip(values) {
-                if let Some(cell) = parameters.get_mut(*place) {
-                    *cell = *value;
-                }
-            }
+            set(&mut parameters, table, row);
             vec![run(Values::Parameters(&parameters))]
         }
-        Individuals::Effects(table) => table
-            .rows
-            .iter()
-            .map(|(_, values)| {
-                let mut eta = vec![0.0; system.effects().len()];
-                for (place, value) in table.names.iter().zip(values) {
-                    if let Some(cell) = eta.get_mut(*place) {
-                        *cell = *value;
-                    }
-                }
-                run(Values::Effects(&eta))
-            })
-            .collect(),
+        Individuals::Effects(table) => {
+            let draws: Vec<_> = rows_of(table, person)
+                .map(|row| {
+                    let mut eta = vec![0.0; system.effects().len()];
+                    set(&mut eta, table, row);
+                    run(Values::Effects(&eta))
+                })
+                .collect();
+            if draws.is_empty() {
+                return Err(person.error("the file of random effects has no row with this ID"));
+            }
+            draws
+        }
         Individuals::Draws(n, seed) => {
             // Every subject has draws of its own, which do not depend on the others.
             let own = person.id.bytes().fold(*seed, |hash, byte| {
@@ -147,6 +154,21 @@ fn one(
     };
     let draws: Result<Vec<Rows>, _> = found.into_iter().collect();
     Ok((times, draws.map_err(|error| StudyError::from((person, error)))?))
+}
+
+/// The rows of a table that are for a subject: with its ID, or without any.
+fn rows_of<'t>(table: &'t ParameterTable, person: &Person) -> impl Iterator<Item = &'t [f64]> {
+    let rows = table.rows.iter().filter(|(id, _)| id.as_ref().is_none_or(|id| *id == person.id));
+    rows.map(|(_, values)| values.as_slice())
+}
+
+/// Writes a row of a table over what holds without it.
+fn set(values: &mut [f64], table: &ParameterTable, row: &[f64]) {
+    for (place, value) in table.names.iter().zip(row) {
+        if let Some(cell) = values.get_mut(*place) {
+            *cell = *value;
+        }
+    }
 }
 
 fn rows(

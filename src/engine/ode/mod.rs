@@ -104,6 +104,8 @@ pub(crate) enum Fault {
     StepTooSmall {
         /// How far the solution got.
         time: f64,
+        /// The state that changes fastest for its size.
+        state: usize,
     },
     /// The end of the interval lies before its start, or one of them is not finite.
     Interval {
@@ -119,7 +121,9 @@ impl std::fmt::Display for Fault {
         match self {
             Self::NotFinite { time, state } => write!(f, "state {state} is not a finite number after time {time}"),
             Self::TooManySteps { time, steps } => write!(f, "{steps} steps were not enough, they ended at time {time}"),
-            Self::StepTooSmall { time } => write!(f, "no step is short enough at time {time}"),
+            Self::StepTooSmall { time, state } => {
+                write!(f, "no step is short enough for state {state} at time {time}")
+            }
             Self::Interval { from, to } => write!(f, "cannot advance from time {from} to time {to}"),
         }
     }
@@ -436,7 +440,10 @@ impl<T: Number> Solver<T> {
             if !last && taken <= 4.0 * f64::EPSILON * done || taken < f64::MIN_POSITIVE {
                 return Err(match trouble {
                     Some(state) => Fault::NotFinite { time, state },
-                    None => Fault::StepTooSmall { time },
+                    None => Fault::StepTooSmall {
+                        time,
+                        state: self.fastest_state(y),
+                    },
                 });
             }
             let attempt = Attempt {
@@ -525,6 +532,13 @@ impl<T: Number> Solver<T> {
             *peak = peak.envelope(*y);
             self.overall = self.overall.envelope(*peak);
         }
+    }
+
+    /// The state that changes fastest for its size.
+    fn fastest_state(&self, y: &[T]) -> usize {
+        let rates = self.explicit.stages[0].iter().zip(y).map(|(f, y)| f.largest() / y.largest());
+        let fastest = rates.enumerate().fold((0, 0.0), |worst, (i, rate)| if rate > worst.1 { (i, rate) } else { worst });
+        fastest.0
     }
 
     /// The first step to try in a call, in units of time.

@@ -126,7 +126,9 @@ fn case(seed: u64, rich: bool) -> Case {
     let system = model.build();
     let mut regimes = vec![Regime {
         from: 0.0,
-        typical: [0.5, 0.3, 0.17, 1.1, 8.0, 0.7, 0.8].map(|x| x * s.between(0.6, 1.7)).to_vec(),
+        typical: [0.5, 0.3, 0.17, 1.1, 8.0, 0.7, 0.8]
+            .map(|x| x * s.between(0.6, 1.7))
+            .to_vec(),
         inputs: vec![1.0],
         covariates: Vec::new(),
         occasion: None,
@@ -159,7 +161,9 @@ fn case(seed: u64, rich: bool) -> Case {
     }
     let mut subject = Subject::with_regimes(&system, regimes, doses);
     if rich && s.chance(0.3) {
-        subject.resets.push(if s.chance(0.3) { at } else { s.between(1.0, 15.0) });
+        subject
+            .resets
+            .push(if s.chance(0.3) { at } else { s.between(1.0, 15.0) });
     }
     let mut times: Vec<f64> = (0..8).map(|_| s.between(0.3, 30.0)).collect();
     times.extend([at, 0.0]);
@@ -180,7 +184,13 @@ fn tight() -> Precision {
 }
 
 fn values(case: &Case, eta: &[f64], precision: Precision) -> Vec<f64> {
-    let found = course(&case.system, &case.subject, Values::Effects(eta), &case.times, precision);
+    let found = course(
+        &case.system,
+        &case.subject,
+        Values::Effects(eta),
+        &case.times,
+        precision,
+    );
     let found = found.unwrap_or_else(|error| panic!("{error}\n{}", case.text));
     (0..case.times.len()).flat_map(|mark| found.at(mark).to_vec()).collect()
 }
@@ -191,7 +201,11 @@ fn alike(a: &[f64], b: &[f64], width: usize, share: f64) -> Result<(), String> {
         return Err(format!("{} and {} values", a.len(), b.len()));
     }
     for (i, (x, y)) in a.iter().zip(b).enumerate() {
-        let largest = b.iter().skip(i % width).step_by(width).fold(0.0_f64, |m, x| m.max(x.abs()));
+        let largest = b
+            .iter()
+            .skip(i % width)
+            .step_by(width)
+            .fold(0.0_f64, |m, x| m.max(x.abs()));
         let allowed = share * (y.abs() + 1e-3 * largest) + 1e-9;
         if (x - y).abs().is_nan() || (x - y).abs() > allowed {
             return Err(format!("value {i}: {x} is not {y}"));
@@ -206,7 +220,12 @@ fn effects(seed: u64, m: usize, size: f64) -> Vec<f64> {
 }
 
 fn outputs_at(times: &[f64], outputs: usize) -> Vec<Observation> {
-    let all = times.iter().flat_map(|time| (0..outputs).map(|output| Observation { output, ..seen(*time, 1.0) }));
+    let all = times.iter().flat_map(|time| {
+        (0..outputs).map(|output| Observation {
+            output,
+            ..seen(*time, 1.0)
+        })
+    });
     all.collect()
 }
 
@@ -222,9 +241,15 @@ fn differences(evaluator: &mut Evaluator, eta: &[f64], h: f64) -> Vec<f64> {
     let mut out = Vec::new();
     for j in 0..m {
         let [a, b, c, e] = [h, -h, 2.0 * h, -2.0 * h].map(|by| at(j, by));
-        out.push((0..a.len()).map(|o| (8.0 * (a[o] - b[o]) - (c[o] - e[o])) / (12.0 * h)).collect::<Vec<f64>>());
+        out.push(
+            (0..a.len())
+                .map(|o| (8.0 * (a[o] - b[o]) - (c[o] - e[o])) / (12.0 * h))
+                .collect::<Vec<f64>>(),
+        );
     }
-    (0..out.first().map_or(0, Vec::len)).flat_map(|o| (0..m).map(|j| out[j][o]).collect::<Vec<_>>()).collect()
+    (0..out.first().map_or(0, Vec::len))
+        .flat_map(|o| (0..m).map(|j| out[j][o]).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Where events change places near by, as a lag that ends about when something else happens, differences of two widths
@@ -238,7 +263,11 @@ fn check_slopes(system: &System, subject: &Subject, times: &[f64], eta: &[f64], 
     let found = evaluator.jacobian.clone();
     let m = eta.len();
     for (i, (x, y)) in found.iter().zip(&slopes).enumerate() {
-        let largest = evaluator.predictions.iter().skip(i / m % system.outputs().len()).step_by(system.outputs().len());
+        let largest = evaluator
+            .predictions
+            .iter()
+            .skip(i / m % system.outputs().len())
+            .step_by(system.outputs().len());
         let largest = largest.fold(0.0_f64, |m, x| m.max(x.abs()));
         let allowed = share * (y.abs() + 0.1 * largest + 1e-6);
         let is_smooth = (other[i] - y).abs() <= 10.0 * allowed;
@@ -356,10 +385,10 @@ proptest! {
             }
         }
         let observations = outputs_at(&case.times, 2);
-        if let Ok(mut evaluator) = Evaluator::new(&case.system, &case.subject, &observations, budget) {
-            if evaluator.run(&eta, true) {
-                prop_assert!(evaluator.jacobian.iter().all(|x| x.is_finite()));
-            }
+        if let Ok(mut evaluator) = Evaluator::new(&case.system, &case.subject, &observations, budget)
+            && evaluator.run(&eta, true)
+        {
+            prop_assert!(evaluator.jacobian.iter().all(|x| x.is_finite()));
         }
         let sets: Vec<Vec<f64>> = (0..3).map(|k| effects(seed ^ k, 7, 0.3)).collect();
         let _ = course_of_draws(&case.system, &case.subject, &sets, &case.times, budget, |_, found| {

@@ -50,7 +50,13 @@ fn gradients_are_exact_with_and_without_modes() {
 fn without_measurements_the_prior_stays() {
     let system = two_compartments();
     let typical = [4.0, 30.0, 50.0, 6.0];
-    let found = fit(&system, &subject(&system, &typical, &[d(0.0, 1000.0, 1.0)]), &[], &FitOptions::default()).unwrap();
+    let found = fit(
+        &system,
+        &subject(&system, &typical, &[d(0.0, 1000.0, 1.0)]),
+        &[],
+        &FitOptions::default(),
+    )
+    .unwrap();
     assert_eq!(found.best().unwrap().eta, [0.0; 3]);
     assert_eq!(found.shrinkage, [1.0; 3]);
     let draws = found.draws(&system, 20_000, 3).unwrap();
@@ -114,7 +120,13 @@ fn limits_pull_without_being_values() {
             bound,
             output: 0,
         };
-        let found = fit(&system, &subject(&system, &typical, &doses), &[observation], &FitOptions::default()).unwrap();
+        let found = fit(
+            &system,
+            &subject(&system, &typical, &doses),
+            &[observation],
+            &FitOptions::default(),
+        )
+        .unwrap();
         assert!(found.converged());
         found.best().unwrap().eta[0]
     };
@@ -145,7 +157,13 @@ fn a_weak_prior_follows_the_data() {
             prior_weight,
             ..FitOptions::default()
         };
-        let found = fit(&system, &subject(&system, &[4.0, 30.0, 50.0, 6.0], &doses), &observations, &options).unwrap();
+        let found = fit(
+            &system,
+            &subject(&system, &[4.0, 30.0, 50.0, 6.0], &doses),
+            &observations,
+            &options,
+        )
+        .unwrap();
         (found.best().unwrap().ipred[0] - 2.0).abs()
     };
     assert!(residual(0.1) < residual(1.0) && residual(1.0) < residual(10.0));
@@ -153,7 +171,15 @@ fn a_weak_prior_follows_the_data() {
         prior_weight: 0.0,
         ..FitOptions::default()
     };
-    assert!(fit(&system, &subject(&system, &[4.0, 30.0, 50.0, 6.0], &doses), &observations, &bad).is_err());
+    assert!(
+        fit(
+            &system,
+            &subject(&system, &[4.0, 30.0, 50.0, 6.0], &doses),
+            &observations,
+            &bad
+        )
+        .is_err()
+    );
 }
 
 #[test]

@@ -5,15 +5,15 @@ use crate::lang::{Equations, NodeId, Surroundings, Symbol, Unit};
 
 mod agreement;
 mod fitting;
+mod priors;
 mod regimens;
 mod solutions;
 mod walking;
 
 /// What the equations of a test are written over: numbers without units.
 fn surroundings(parameters: &[&str], inputs: &[&str]) -> Surroundings {
-    let symbols = |names: &[&str]| -> Vec<Symbol> {
-        names.iter().map(|name| Symbol::quantity(*name, Unit::ONE)).collect()
-    };
+    let symbols =
+        |names: &[&str]| -> Vec<Symbol> { names.iter().map(|name| Symbol::quantity(*name, Unit::ONE)).collect() };
     Surroundings {
         parameters: symbols(parameters),
         inputs: symbols(inputs),
@@ -79,12 +79,22 @@ impl Model {
 
     /// A formula over the names of the equations.
     fn node(&mut self, formula: &str) -> NodeId {
-        self.parts.equations.formula(&crate::lang::parser::formula(formula).unwrap()).unwrap().node
+        self.parts
+            .equations
+            .formula(&crate::lang::parser::formula(formula).unwrap())
+            .unwrap()
+            .node
     }
 
     /// Adds a state that receives doses.
     fn route(mut self, state: &str) -> Self {
-        let place = self.parts.equations.states.iter().position(|s| s.name == state).unwrap();
+        let place = self
+            .parts
+            .equations
+            .states
+            .iter()
+            .position(|s| s.name == state)
+            .unwrap();
         self.routes.push(Route::into_state(place));
         self
     }
@@ -117,7 +127,10 @@ impl Model {
 
 /// A system with plain doses into one state.
 fn system(text: &str, parameters: &[(&str, &str, f64)], dose_state: &str, error: ErrorModel) -> System {
-    let parameters: Vec<(&str, f64)> = parameters.iter().map(|(name, _, variance)| (*name, *variance)).collect();
+    let parameters: Vec<(&str, f64)> = parameters
+        .iter()
+        .map(|(name, _, variance)| (*name, *variance))
+        .collect();
     let model = Model::new(text, &parameters, &[], &["C"]).route(dose_state);
     match error {
         ErrorModel::Combined { additive, proportional } => model.error(ErrorKind::Combined, [additive, proportional]),

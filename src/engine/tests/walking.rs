@@ -27,7 +27,10 @@ fn regime(from: f64, typical: &[f64], inputs: &[f64]) -> Regime {
 }
 
 fn close(found: f64, expected: f64, relative: f64) {
-    assert!((found - expected).abs() <= relative * expected.abs().max(1e-9), "{found} is not {expected}");
+    assert!(
+        (found - expected).abs() <= relative * expected.abs().max(1e-9),
+        "{found} is not {expected}"
+    );
 }
 
 #[test]
@@ -41,11 +44,15 @@ fn settled_doses_equal_many_repeated_ones() {
                 continue;
             }
             for route in ["G", "A"] {
-                let system = Model::new(text, &[("K", 0.1), ("V", 0.1)], &[], &["C"]).route(route).build();
+                let system = Model::new(text, &[("K", 0.1), ("V", 0.1)], &[], &["C"])
+                    .route(route)
+                    .build();
                 let interval = 6.0;
                 let count = 200;
                 let last = f64::from(count) * interval;
-                let many: Vec<Dose> = (0..=count).map(|i| d(f64::from(i) * interval, 40.0, duration)).collect();
+                let many: Vec<Dose> = (0..=count)
+                    .map(|i| d(f64::from(i) * interval, 40.0, duration))
+                    .collect();
                 let times = [last + 0.0, last + 0.7, last + 2.0, last + 5.9, last + 6.0, last + 13.0];
                 let expected = follow(&system, &subject(&system, &[0.5, 11.0], &many), &times).unwrap();
                 let mut person = subject(&system, &[0.5, 11.0], &[d(30.0, 40.0, duration)]);
@@ -53,7 +60,12 @@ fn settled_doses_equal_many_repeated_ones() {
                 let from = |t: f64| t - last + 30.0;
                 let found = follow(&system, &person, &times.map(from)).unwrap();
                 for (t, (x, y)) in found.iter().zip(&expected).enumerate().skip(1) {
-                    assert!(near(x[0], y[0], 1e-6), "{text} {duration} {added} {t}: {} {}", x[0], y[0]);
+                    assert!(
+                        near(x[0], y[0], 1e-6),
+                        "{text} {duration} {added} {t}: {} {}",
+                        x[0],
+                        y[0]
+                    );
                 }
             }
         }
@@ -62,7 +74,9 @@ fn settled_doses_equal_many_repeated_ones() {
 
 #[test]
 fn a_settled_dose_replaces_what_runs_and_an_added_one_does_not() {
-    let system = Model::new("d/dt(A) = -K*A\nC = A", &[("K", 0.1)], &[], &["C"]).route("A").build();
+    let system = Model::new("d/dt(A) = -K*A\nC = A", &[("K", 0.1)], &[], &["C"])
+        .route("A")
+        .build();
     let mut person = subject(&system, &[0.3], &[d(0.0, 100.0, 10.0), d(5.0, 20.0, 0.0)]);
     let factor = 1.0 / (1.0 - (-0.3_f64 * 4.0).exp());
     for added in [false, true] {
@@ -78,15 +92,31 @@ fn a_settled_dose_replaces_what_runs_and_an_added_one_does_not() {
             close(found[i][0], if added { alone + running(t) } else { alone }, 1e-9);
         }
     }
-    person.doses[1].settled = Some(Settled { interval: 4.0, added: false });
+    person.doses[1].settled = Some(Settled {
+        interval: 4.0,
+        added: false,
+    });
     person.doses[1].dose.duration = 4.5;
     let error = follow(&system, &person, &[8.0]).unwrap_err().to_string();
     assert!(error.contains("longer than its interval"), "{error}");
-    person.doses[1].settled = Some(Settled { interval: 0.0, added: false });
+    person.doses[1].settled = Some(Settled {
+        interval: 0.0,
+        added: false,
+    });
     assert!(follow(&system, &person, &[8.0]).is_err());
-    let never = Model::new("d/dt(A) = 0*K*A\nd/dt(B) = K*A - B\nC = A + B", &[("K", 0.1)], &[], &["C"]).route("A").build();
+    let never = Model::new(
+        "d/dt(A) = 0*K*A\nd/dt(B) = K*A - B\nC = A + B",
+        &[("K", 0.1)],
+        &[],
+        &["C"],
+    )
+    .route("A")
+    .build();
     let mut person = subject(&never, &[0.3], &[d(0.0, 1.0, 0.0)]);
-    person.doses[0].settled = Some(Settled { interval: 4.0, added: false });
+    person.doses[0].settled = Some(Settled {
+        interval: 4.0,
+        added: false,
+    });
     assert!(follow(&never, &person, &[8.0]).is_err());
 }
 
@@ -133,7 +163,10 @@ fn a_recursion_equals_a_loop() {
     let (mut n, mut s, mut tick) = (3.0, 0.0, 0.8);
     for (time, row) in times.iter().zip(&found) {
         while tick <= *time {
-            (n, s) = (n + 0.4 * n * (1.0 - n / 100.0) - if tick > 20.0 { 2.0 } else { 0.0 }, s + n);
+            (n, s) = (
+                n + 0.4 * n * (1.0 - n / 100.0) - if tick > 20.0 { 2.0 } else { 0.0 },
+                s + n,
+            );
             tick += 1.5;
         }
         close(row[0], n, 1e-12);
@@ -187,7 +220,11 @@ fn a_cycle_settles_to_its_periodic_solution() {
     let (length, square) = (model.node("3"), model.node("X^2"));
     let system = model
         .change(|parts| {
-            parts.cycle = Some(Cycle { length, tolerance: 1e-9, at_most: 200 });
+            parts.cycle = Some(Cycle {
+                length,
+                tolerance: 1e-9,
+                at_most: 200,
+            });
             parts.areas.push(square);
         })
         .build();
@@ -200,7 +237,11 @@ fn a_cycle_settles_to_its_periodic_solution() {
         assert!((row[0] - exact).abs() < 1e-7, "{t}: {} {exact}", row[0]);
     }
     close(found[0][1], found[5][1], 1e-7);
-    close(found[5][system.area_place(0)], size * size * (w * w + k * k) * 1.5, 1e-6);
+    close(
+        found[5][system.area_place(0)],
+        size * size * (w * w + k * k) * 1.5,
+        1e-6,
+    );
     let mut person = subject(&system, &[0.7], &[]);
     person.doses.push(d(0.0, 1.0, 0.0).into());
     assert!(follow(&system, &person, &[1.0]).is_err());
@@ -213,7 +254,11 @@ fn a_cycle_that_starts_at_zero_settles_too() {
     let mut model = Model::new(text, &[("K", 0.1)], &[], &["C"]);
     let length = model.node("1");
     let cycle = |parts: &mut SystemParts| {
-        parts.cycle = Some(Cycle { length, tolerance: 1e-6, at_most: 50 });
+        parts.cycle = Some(Cycle {
+            length,
+            tolerance: 1e-6,
+            at_most: 50,
+        });
     };
     let system = model.change(cycle).build();
     let found = follow(&system, &subject(&system, &[0.7], &[]), &[0.25, 0.5]).unwrap();
@@ -249,7 +294,12 @@ fn inputs_move_and_are_delayed() {
             close(row[2], w(t - 3.0), 1e-9);
             close(row[3], area(3.0, *t), 1e-4);
         }
-        let observations: Vec<Observation> = (0..4).map(|output| Observation { output, ..seen(6.5, 1.0) }).collect();
+        let observations: Vec<Observation> = (0..4)
+            .map(|output| Observation {
+                output,
+                ..seen(6.5, 1.0)
+            })
+            .collect();
         let mut evaluator = evaluate::Evaluator::new(&system, &person, &observations, tight()).unwrap();
         let mut at = |eta: f64| {
             assert!(evaluator.run(&[eta], true));
@@ -258,7 +308,11 @@ fn inputs_move_and_are_delayed() {
         let (up, down, here) = (at(1e-4).0, at(-1e-4).0, at(0.0).1);
         for i in 0..4 {
             let slope = (up[i] - down[i]) / 2e-4;
-            assert!((here[i] - slope).abs() < 1e-6 * (1.0 + slope.abs()), "{interpolated} {i}: {} {slope}", here[i]);
+            assert!(
+                (here[i] - slope).abs() < 1e-6 * (1.0 + slope.abs()),
+                "{interpolated} {i}: {} {slope}",
+                here[i]
+            );
         }
         // Lags differ from lane to lane.
         let sets: Vec<Vec<f64>> = (0..8).map(|k| vec![0.1 * f64::from(k)]).collect();
@@ -275,7 +329,11 @@ fn inputs_move_and_are_delayed() {
 #[test]
 fn regimes_before_the_start_do_not_start_the_course() {
     let system = Model::new("d/dt(X) = 0.1*X\nX(0) = W\nC = X", &[("K", 0.1)], &["W"], &["C"]).build();
-    let regimes = vec![regime(-500.0, &[1.0], &[3.0]), regime(-20.0, &[1.0], &[2.0]), regime(4.0, &[1.0], &[7.0])];
+    let regimes = vec![
+        regime(-500.0, &[1.0], &[3.0]),
+        regime(-20.0, &[1.0], &[2.0]),
+        regime(4.0, &[1.0], &[7.0]),
+    ];
     let person = Subject::with_regimes(&system, regimes, Vec::new());
     let found = follow(&system, &person, &[10.0]).unwrap();
     close(found[0][0], 2.0 * 1.0_f64.exp(), 1e-9);
@@ -289,9 +347,24 @@ fn corners_are_hit() {
         most_steps: 400,
         ..Precision::default()
     };
-    let found = course(&system, &subject(&system, &[5.0], &[]), Values::Effects(&[0.0]), &[10.0], sparing).unwrap();
-    let floors: f64 = (0..10).map(|k| f64::from(k) * (1.1 * f64::from(k + 1)).min(10.0) - f64::from(k) * 1.1 * f64::from(k)).sum();
-    let expected = [2.3 + 2.0 * 5.9, 0.5 * 6.3 * 6.3, floors, 4.0 * 2.88 + 0.5 * 0.4 * 0.4, 25.0 - 24.5 - 21.0];
+    let found = course(
+        &system,
+        &subject(&system, &[5.0], &[]),
+        Values::Effects(&[0.0]),
+        &[10.0],
+        sparing,
+    )
+    .unwrap();
+    let floors: f64 = (0..10)
+        .map(|k| f64::from(k) * (1.1 * f64::from(k + 1)).min(10.0) - f64::from(k) * 1.1 * f64::from(k))
+        .sum();
+    let expected = [
+        2.3 + 2.0 * 5.9,
+        0.5 * 6.3 * 6.3,
+        floors,
+        4.0 * 2.88 + 0.5 * 0.4 * 0.4,
+        25.0 - 24.5 - 21.0,
+    ];
     for (x, y) in found.at(0).iter().zip(expected) {
         close(*x, y, 1e-9);
     }
@@ -301,7 +374,11 @@ fn corners_are_hit() {
 fn a_lag_that_ends_with_something_else_keeps_its_slope() {
     let text = "d/dt(A) = -K*A\nC = A";
     for nonlinear in [false, true] {
-        let text = if nonlinear { "d/dt(A) = -K*A*(1 + 0.001*A)\nC = A" } else { text };
+        let text = if nonlinear {
+            "d/dt(A) = -K*A*(1 + 0.001*A)\nC = A"
+        } else {
+            text
+        };
         let model = Model::new(text, &[("K", 0.1), ("L", 0.1)], &[], &["C"]).route("A");
         let system = model.with(|route, node| route.lag = Some(node), "L").build();
         for duration in [0.0, 1.0] {
@@ -315,7 +392,11 @@ fn a_lag_that_ends_with_something_else_keeps_its_slope() {
             };
             let (up, down, here) = (at(1e-4).0, at(-1e-4).0, at(0.0).1);
             let slope = (up[2] - down[2]) / 2e-4;
-            assert!((here[5] - slope).abs() < 1e-6 * (1.0 + slope.abs()), "{nonlinear} {duration}: {} {slope}", here[5]);
+            assert!(
+                (here[5] - slope).abs() < 1e-6 * (1.0 + slope.abs()),
+                "{nonlinear} {duration}: {} {slope}",
+                here[5]
+            );
         }
     }
 }
@@ -324,7 +405,9 @@ fn a_lag_that_ends_with_something_else_keeps_its_slope() {
 fn lags_of_many_people_are_kept_apart() {
     // In some lanes the lag is nothing, in others it passes readings, a reset and the last time.
     let model = Model::new("d/dt(A) = -K*A\nC = A + 1", &[("K", 0.1), ("L", 0.1)], &[], &["C"]).route("A");
-    let system = model.with(|route, node| route.lag = Some(node), "max(0, L - 1)").build();
+    let system = model
+        .with(|route, node| route.lag = Some(node), "max(0, L - 1)")
+        .build();
     let mut person = subject(&system, &[0.4, 1.0], &[d(0.0, 100.0, 2.0), d(3.0, 50.0, 0.0)]);
     let times = [0.0, 0.5, 1.0, 3.0, 3.2, 6.0];
     for reset in [None, Some(2.5)] {
@@ -351,8 +434,16 @@ fn occasions_have_effects_of_their_own() {
             parts.parameters[0].occasion_effect = Some(1);
         })
         .build();
-    let occasion = |from: f64, occasion| Regime { occasion, ..regime(from, &[0.3], &[]) };
-    let regimes = vec![occasion(0.0, Some(0)), occasion(5.0, Some(1)), occasion(9.0, None), occasion(12.0, Some(2))];
+    let occasion = |from: f64, occasion| Regime {
+        occasion,
+        ..regime(from, &[0.3], &[])
+    };
+    let regimes = vec![
+        occasion(0.0, Some(0)),
+        occasion(5.0, Some(1)),
+        occasion(9.0, None),
+        occasion(12.0, Some(2)),
+    ];
     let doses = vec![d(0.0, 100.0, 0.0).into(), d(6.0, 50.0, 2.0).into()];
     let mut person = Subject::with_regimes(&system, regimes, doses);
     let eta: Vec<f64> = (0..10).map(|i| 0.1 * f64::from(i) - 0.4).collect();
@@ -371,12 +462,18 @@ fn occasions_have_effects_of_their_own() {
         let (up, down) = (at(1e-4), at(-1e-4));
         for o in 0..4 {
             let slope = (up[o] - down[o]) / 2e-4;
-            assert!((exact[o * 10 + j] - slope).abs() < 1e-5 * (1.0 + slope.abs()), "{o} {j}");
+            assert!(
+                (exact[o * 10 + j] - slope).abs() < 1e-5 * (1.0 + slope.abs()),
+                "{o} {j}"
+            );
         }
     }
     // The second effect of each occasion acts, on what comes after its start; without an occasion none does.
     let acts = |o: usize| -> Vec<usize> { (1..10).filter(|j| exact[o * 10 + j] != 0.0).collect() };
-    assert_eq!([acts(0), acts(1), acts(2), acts(3)], [vec![2], vec![2, 5], vec![2, 5], vec![2, 5, 8]]);
+    assert_eq!(
+        [acts(0), acts(1), acts(2), acts(3)],
+        [vec![2], vec![2, 5], vec![2, 5], vec![2, 5, 8]]
+    );
     let levels: Vec<Observation> = observations.iter().map(|o| Observation { value: 20.0, ..*o }).collect();
     let found = fit(&system, &person, &levels, &FitOptions::default()).unwrap();
     assert!(found.converged() && found.best().unwrap().eta.len() == 10);
@@ -406,7 +503,12 @@ fn what_goes_wrong_is_named() {
     }
     let system = one(text).build();
     let fine = subject(&system, &[1.0], &doses);
-    for course in [Course::ModelledDuration, Course::ModelledRate, Course::Rate(0.0), Course::Rate(f64::NAN)] {
+    for course in [
+        Course::ModelledDuration,
+        Course::ModelledRate,
+        Course::Rate(0.0),
+        Course::Rate(f64::NAN),
+    ] {
         let mut person = fine.clone();
         person.doses[0].course = course;
         assert!(follow(&system, &person, &[5.0]).is_err(), "{course:?}");
@@ -415,8 +517,18 @@ fn what_goes_wrong_is_named() {
     let error = message(&blows, &subject(&blows, &[0.5], &[]));
     assert!(error.contains('X') && error.contains("at time 1.99"), "{error}");
     let shakes = one("d/dt(X) = 1e3*cos(1e9*t)\nX(0) = 1\nd/dt(A) = -A\nC = X").build();
-    let short = Precision { most_steps: 1000, ..Precision::default() };
-    let error = course(&shakes, &subject(&shakes, &[0.5], &[]), Values::Effects(&[0.0]), &[1e6], short).unwrap_err();
+    let short = Precision {
+        most_steps: 1000,
+        ..Precision::default()
+    };
+    let error = course(
+        &shakes,
+        &subject(&shakes, &[0.5], &[]),
+        Values::Effects(&[0.0]),
+        &[1e6],
+        short,
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("1000 steps"), "{error}");
     let root = one("d/dt(A) = -K*A\nC = ln(A)").build();
     let error = message(&root, &subject(&root, &[1.0], &[]));
@@ -425,7 +537,8 @@ fn what_goes_wrong_is_named() {
     let change = |change: &dyn Fn(&mut Subject)| {
         let mut person = fine.clone();
         change(&mut person);
-        follow(&system, &person, &[5.0]).is_err() && fit(&system, &person, &[seen(1.0, 1.0)], &FitOptions::default()).is_err()
+        follow(&system, &person, &[5.0]).is_err()
+            && fit(&system, &person, &[seen(1.0, 1.0)], &FitOptions::default()).is_err()
     };
     assert!(change(&|person| person.regimes.clear()));
     assert!(change(&|person| person.regimes[0].typical.clear()));

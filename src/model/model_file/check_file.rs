@@ -8,6 +8,9 @@ use crate::lang::suggest;
 use toml::Spanned;
 use toml::de::DeValue;
 
+/// Most times a dose of a check is repeated.
+const MOST_TIMES: f64 = 100_000.0;
+
 /// One worked example.
 #[derive(Debug, Clone)]
 pub(super) struct Check {
@@ -250,7 +253,7 @@ fn inputs(source: Source<'_>, table: &mut Table<'_, '_>, inputs: &[Input]) -> Re
 
 fn doses(source: Source<'_>, table: &mut Table<'_, '_>, system: &System) -> Result<Vec<Given>, ModelError> {
     let mut doses = Vec::new();
-    for row in table.rows("doses", 2..4, "rows of [time, amount] or [time, amount, duration]")? {
+    for row in table.rows("doses", 2..4, "[time, amount] or [time, amount, duration]")? {
         if let [time, amount, rest @ ..] = row.get_ref().as_slice() {
             doses.push(Given::from(Dose {
                 time: *time,
@@ -273,6 +276,9 @@ fn doses(source: Source<'_>, table: &mut Table<'_, '_>, system: &System) -> Resu
             (None, None) => (0.0, 1.0),
             _ => return Err(source.error(at, "a dose that is repeated needs both `every` and `times`")),
         };
+        if !(1.0..=MOST_TIMES).contains(&times) {
+            return Err(source.error(at, format!("a dose is repeated 1 to {MOST_TIMES} times, not {times}")));
+        }
         let amount = amount.ok_or_else(|| source.error(at, "`repeat` needs the `amount`"))?;
         let route = match &to {
             None => 0,
@@ -285,7 +291,7 @@ fn doses(source: Source<'_>, table: &mut Table<'_, '_>, system: &System) -> Resu
             }
         };
         let mut k = 0.0;
-        while k < times.min(100_000.0) {
+        while k < times {
             doses.push(Given {
                 route,
                 course: Course::Duration,

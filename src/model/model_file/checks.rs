@@ -14,6 +14,8 @@ pub struct CheckResult {
     pub expected: f64,
     /// What the engine says; `None` if it has no answer.
     pub found: Option<f64>,
+    /// Why there is no answer; may be empty.
+    pub why: String,
     /// How far the two may be apart.
     pub tolerance: f64,
     /// Whether they are that near.
@@ -26,6 +28,8 @@ pub struct CheckResult {
 struct Log<'c> {
     check: &'c Check,
     results: Vec<CheckResult>,
+    /// The latest thing that went wrong.
+    why: String,
 }
 
 impl Log<'_> {
@@ -36,6 +40,7 @@ impl Log<'_> {
             name: format!("{}: {what}", self.check.name),
             expected,
             found,
+            why: if found.is_none() { self.why.clone() } else { String::new() },
             tolerance,
             passed,
             source: self.check.source.clone(),
@@ -45,6 +50,11 @@ impl Log<'_> {
     fn relative(&mut self, what: String, expected: f64, found: Option<f64>, tolerance: f64) {
         let tolerance = (tolerance * expected.abs()).max(self.check.tolerance.absolute);
         self.add(what, expected, found, tolerance);
+    }
+
+    /// What was found, or nothing and a note of why.
+    fn noted<T, E: ToString>(&mut self, found: Result<T, E>) -> Option<T> {
+        found.map_err(|error| self.why = error.to_string()).ok()
     }
 }
 
@@ -56,9 +66,10 @@ fn run_one(model: &Model, check: &Check) -> Vec<CheckResult> {
     let mut log = Log {
         check,
         results: Vec::new(),
+        why: String::new(),
     };
     let t = check.tolerance;
-    let individual = check.known.first().and_then(|known| model.individual_of(&known.inputs).ok());
+    let individual = check.known.first().and_then(|known| log.noted(model.individual_of(&known.inputs)));
     let typical: Vec<f64> = individual.as_ref().map(|i| i.typical().to_vec()).unwrap_or_default();
     let name = |i: usize| model.parameters.get(i).map_or("?", |parameter| parameter.name.as_str());
     for (i, expected) in &check.covariates {
@@ -69,7 +80,7 @@ fn run_one(model: &Model, check: &Check) -> Vec<CheckResult> {
     for (i, expected) in &check.typical {
         log.relative(format!("typical {}", name(*i)), *expected, typical.get(*i).copied(), t.relative);
     }
-    let subject = model.subject(&check.known, check.doses.clone(), Vec::new()).ok();
+    let subject = log.noted(model.subject(&check.known, check.doses.clone(), Vec::new()));
     if !check.expect.is_empty() {
         let mut parameters = typical.clone();
         for (i, value) in &check.parameters {
@@ -95,8 +106,13 @@ fn run_one(model: &Model, check: &Check) -> Vec<CheckResult> {
             return log.results;
         }
     }
-    let fitted = subject.as_ref().and_then(|subject| fit(&model.system, subject, &check.observed, &FitOptions::default()).ok());
+    let fitted = subject
+        .as_ref()
+        .and_then(|subject| log.noted(fit(&model.system, subject, &check.observed, &FitOptions::default())));
     let best = fitted.as_ref().and_then(|fit| fit.best()).filter(|mode| mode.converged);
+    if fitted.is_some() && best.is_none() {
+        log.why = "the fit did not converge".to_owned();
+    }
     if let Some(expected) = check.ofv {
         log.add("OFV".to_owned(), expected, best.map(|mode| mode.ofv), t.ofv);
     }
@@ -137,10 +153,10 @@ fn expect(
     }
     let times: Vec<f64> = rows.iter().map(|row| row.time).collect();
     let precision = Precision::default();
-    let found = subject.and_then(|subject| course(&model.system, subject, values, &times, precision).ok());
+    let found = subject.and_then(|subject| log.noted(course(&model.system, subject, values, &times, precision)));
     let is_measure = |row: &Row| row.values.iter().any(|(place, _)| matches!(place, Place::Measure(_)));
     let measured: Vec<f64> = rows.iter().filter(|row| is_measure(row)).map(|row| row.time).collect();
-    let measures = subject.and_then(|subject| model.measure(subject, values, &measured, precision).ok());
+    let measures = subject.and_then(|subject| log.noted(model.measure(subject, values, &measured, precision)));
     let mut next_measured = measures.into_iter().flatten();
     for (i, row) in rows.iter().enumerate() {
         let measures = if is_measure(row) { next_measured.next() } else { None };
@@ -164,11 +180,10 @@ fn expect(
 
 /// Probabilities of the classes of what is not known.
 fn classes(log: &mut Log<'_>, model: &Model, check: &Check) {
-    let found = model.fit_classes(&check.known, &check.doses, &[], &check.observed, &FitOptions::default());
+    let found = log.noted(model.fit_classes(&check.known, &check.doses, &[], &check.observed, &FitOptions::default()));
     for (levels, expected) in &check.classes {
         let class = found
             .as_ref()
-            .ok()
             .and_then(|classes| classes.iter().find(|class| levels.iter().all(|level| class.levels.contains(level))));
         log.add(
             "probability of a class".to_owned(),

@@ -3,14 +3,14 @@
 use super::super::table::Table;
 use super::read::Reader;
 use super::{Model, ModelError};
-use crate::engine::{self, EngineError, Precision, Subject, Trajectory, Values};
+use crate::engine::{EngineError, Follower, Precision, Subject, Trajectory, Values};
 use crate::lang::{Equations, NodeId, Program, Unit, parser};
 
 /// Points at which a window is first looked at.
 const GRID: usize = 256;
 /// Points of each closer look, and how many looks.
-const CLOSER: usize = 16;
-const LOOKS: usize = 5;
+const CLOSER: usize = 64;
+const LOOKS: usize = 3;
 /// Most points of a grid given by the model.
 const MOST_POINTS: f64 = 200_000.0;
 
@@ -227,8 +227,7 @@ impl Drafts {
 struct Looker<'m> {
     model: &'m Model,
     subject: &'m Subject,
-    individual: Values<'m>,
-    precision: Precision,
+    follower: Follower<'m>,
     /// Courses on the grid of a window.
     windows: Vec<([f64; 3], Vec<f64>, Trajectory)>,
 }
@@ -238,7 +237,7 @@ impl Model {
     /// NaN where there is no such number, as for a time that never comes.
     ///
     /// # Errors
-    /// As [`engine::course`].
+    /// As [`crate::engine::course`].
     pub fn measure(
         &self,
         subject: &Subject,
@@ -252,11 +251,10 @@ impl Model {
         let mut looker = Looker {
             model: self,
             subject,
-            individual,
-            precision,
+            follower: Follower::new(&self.system, subject, individual, precision)?,
             windows: Vec::new(),
         };
-        let fixed = looker.course(&[])?.fixed;
+        let fixed = looker.follower.fixed().to_vec();
         let mut table = Vec::with_capacity(rows.len());
         for row in rows {
             table.push(looker.row(&fixed, *row)?);
@@ -266,10 +264,6 @@ impl Model {
 }
 
 impl Looker<'_> {
-    fn course(&self, times: &[f64]) -> Result<Trajectory, EngineError> {
-        engine::course(&self.model.system, self.subject, self.individual, times, self.precision)
-    }
-
     /// All measures at one row.
     fn row(&mut self, fixed: &[f64], row: f64) -> Result<Vec<f64>, EngineError> {
         let count = self.model.measures.iter().map(|m| m.stands_at + 1).max().unwrap_or(0);
@@ -312,14 +306,14 @@ impl Looker<'_> {
             if !time.is_finite() {
                 return Ok(f64::NAN);
             }
-            let course = self.course(&[time])?;
+            let course = self.follower.course(&[time])?;
             return Ok(course.at(0).get(call.place).copied().unwrap_or(f64::NAN));
         }
         if !span.is_finite() || span < 0.0 {
             return Ok(f64::NAN);
         }
         if matches!(call.function, Function::Area | Function::Mean) {
-            let course = self.course(&[from, to])?;
+            let course = self.follower.course(&[from, to])?;
             let at = |i: usize| course.at(i).get(call.place).copied().unwrap_or(f64::NAN);
             let area = at(1) - at(0);
             return Ok(if call.function == Function::Area { area } else { area / span });
@@ -398,14 +392,14 @@ impl Looker<'_> {
             times.sort_by(f64::total_cmp);
             times.dedup();
         }
-        let course = self.course(&times)?;
+        let course = self.follower.course(&times)?;
         self.windows.push((window, times, course));
         Ok(self.windows.len() - 1)
     }
 
     /// Time and value of the largest value times `sign`, first on the grid and then ever closer.
     fn extreme(
-        &self,
+        &mut self,
         place: usize,
         times: &[f64],
         values: &[f64],
@@ -429,7 +423,7 @@ impl Looker<'_> {
             let mut near: Vec<f64> = (0..=CLOSER).map(|i| left + (right - left) * i as f64 / CLOSER as f64).collect();
             near.push(time);
             near.sort_by(f64::total_cmp);
-            let course = self.course(&near)?;
+            let course = self.follower.course(&near)?;
             values = (0..near.len()).map(|i| course.at(i).get(place).copied().unwrap_or(f64::NAN)).collect();
             times = near;
             best = match best_of(&values) {
@@ -442,10 +436,10 @@ impl Looker<'_> {
     }
 
     /// When a condition changes between two times.
-    fn change(&self, place: usize, mut left: f64, mut right: f64) -> Result<f64, EngineError> {
+    fn change(&mut self, place: usize, mut left: f64, mut right: f64) -> Result<f64, EngineError> {
         for _ in 0..LOOKS {
             let near: Vec<f64> = (0..=CLOSER).map(|i| left + (right - left) * i as f64 / CLOSER as f64).collect();
-            let course = self.course(&near)?;
+            let course = self.follower.course(&near)?;
             let truth = |i: usize| course.at(i).get(place).is_some_and(|x| *x != 0.0);
             let first = truth(0);
             let Some(changed) = (1..near.len()).find(|i| truth(*i) != first) else { break };

@@ -23,7 +23,7 @@ pub use checks::{CheckResult, ClassFit, FitError};
 pub use measures::Measure;
 pub use person::{Individual, InputError, Known};
 
-use crate::engine::System;
+use crate::engine::{End, System};
 use crate::lang::Program;
 
 /// What kind of value an input has.
@@ -89,8 +89,8 @@ pub struct Parameter {
     pub omega2: Option<f64>,
     /// Its prior, if that is not Gaussian, as written.
     pub prior: Option<String>,
-    /// Whether its random effect is multiplied by its typical value on the scale of the logarithm, so that it must be positive.
-    positive: bool,
+    /// Open range in which its typical value must lie for its random effect to act on it.
+    ends: Option<(End, End)>,
     /// What it is, in words; may be empty.
     pub doc: String,
 }

@@ -14,9 +14,10 @@ impl<'a> Reader<'a> {
         for entry in table.entries() {
             let mut table = self.inner(&entry, "the observed quantity")?;
             let unit = table.required_text("unit", "a UCUM code")?;
-            let error = table.required_table("error", "{ additive = ..., proportional = ... }")?;
+            let error = table.table("error")?;
             let _doc = table.text("doc")?;
             table.finish()?;
+            let error = error.ok_or_else(|| self.without_error(entry.at, entry.key))?;
             let error = self.error_form(&entry, error, equations)?;
             let node = self.seen(&entry, &unit, equations)?;
             outputs.push(Output {
@@ -120,21 +121,26 @@ impl<'a> Reader<'a> {
                 kind: ErrorKind::Log,
                 numbers: [sd, zero],
             }),
+            (None, Some([coefficient, _]), true) if coefficient == zero => Err(self.without_error(at, entry.key)),
             (None, Some(numbers), true) => Ok(ErrorForm {
                 kind: ErrorKind::Power,
                 numbers,
             }),
-            (None, None, true) | (Some(_), None, true) => Err(self.source.error_with(
-                at,
-                format!("`{}` is observed without error", entry.key),
-                "give additive (in its unit), proportional (a fraction), or both; or log; or power",
-            )),
+            (None | Some(_), None, true) => Err(self.without_error(at, entry.key)),
             _ => Err(self.source.error_with(
                 at,
                 format!("the error of `{}` is of two kinds", entry.key),
                 "give additive and proportional, or log, or power",
             )),
         }
+    }
+
+    fn without_error(&self, at: usize, name: &str) -> ModelError {
+        self.source.error_with(
+            at,
+            format!("`{name}` is observed without error"),
+            "write error = { ... } with additive (in its unit), proportional (a fraction), or both; or log; or power",
+        )
     }
 
     /// A number, or a formula of inputs and covariates.

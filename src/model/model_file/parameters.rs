@@ -98,11 +98,10 @@ impl<'a> Reader<'a> {
                     "ends belong to distribution = \"logit-normal\", or to a `prior`",
                 ));
             }
-            ("log-normal", Some(ends)) => self.link_of_ends(entry, ends)?,
+            ("log-normal", Some(ends)) | ("logit-normal", Some(ends @ (_, Some(_)))) => self.link_of_ends(entry, ends)?,
             ("normal", None) => Link::Normal,
             ("proportional", None) => Link::Proportional,
             ("logit-normal", None) => Link::Between(End::Value(0.0), End::Value(1.0)),
-            ("logit-normal", Some((low, Some(high)))) => Link::Between(low, high),
             ("box-cox", None) => match &lambda {
                 Some(lambda) => Link::BoxCox {
                     lambda: *lambda.get_ref(),
@@ -120,6 +119,21 @@ impl<'a> Reader<'a> {
         };
         let variance = self.variance(name, kind, &between_people)?;
         let occasion = self.variance(name, kind, &between_occasions)?;
+        let link = match &prior {
+            // A uniform prior says where its ends are.
+            Some(text) if within.is_none() => match self.distribution(text)? {
+                Distribution::Uniform { low, high } => Link::Between(End::Value(low), End::Value(high)),
+                _ => link,
+            },
+            _ => link,
+        };
+        if stepwise && !matches!(link, Link::Between(End::Value(_), End::Value(_))) {
+            return Err(self.source.error_with(
+                entry.at,
+                format!("`{name}` acts in steps, but where the steps end is not said"),
+                "give it a uniform(a, b) prior, or within = [a, b] with numbers",
+            ));
+        }
         // A symmetric prior over the whole line needs a link that can reach it.
         let link = match (&prior, link, kind) {
             (Some(text), Link::LogNormal, _) if self.distribution(text)?.reaches_below_zero() => Link::Normal,
@@ -186,7 +200,11 @@ impl<'a> Reader<'a> {
             return Err(self.source.error(entry.at, format!("the name `{name}` is already taken")));
         }
         let varies = effect.is_some() || occasion_effect.is_some();
-        let positive = varies && prior.is_none() && matches!(link, Link::LogNormal | Link::BoxCox { .. });
+        let ends = match link {
+            Link::LogNormal | Link::BoxCox { .. } => Some((End::Value(0.0), End::Value(f64::INFINITY))),
+            Link::Between(low, high) => Some((low, high)),
+            _ => None,
+        };
         all.nodes.push(node);
         all.symbols.push(Symbol::quantity(name, symbol_unit));
         all.engine.push(engine::Parameter {
@@ -202,7 +220,7 @@ impl<'a> Reader<'a> {
             formula: formula.into_inner(),
             omega2: effect.filter(|_| prior.is_none()).and_then(|e| all.effects.get(e)).map(|(_, v)| *v),
             prior: prior.map(Spanned::into_inner),
-            positive,
+            ends: ends.filter(|_| varies && prior.is_none()),
             doc,
         });
         Ok(())
@@ -277,12 +295,17 @@ impl<'a> Reader<'a> {
                         "give omega_sd in the unit of the parameter, or distribution = \"proportional\"",
                     ));
                 }
-                Ok(Some(match *key {
+                let variance = match *key {
                     "cv" | "occasion_cv" if kind == "proportional" => (x / 100.0).powi(2),
                     "cv" | "occasion_cv" => (x / 100.0).powi(2).ln_1p(),
                     "omega_sd" | "occasion_sd" => x * x,
                     _ => x,
-                }))
+                };
+                if !variance.is_normal() {
+                    let message = format!("the variability of `{name}` is too small or too large: {x}");
+                    return Err(self.source.error(value.span().start, message));
+                }
+                Ok(Some(variance))
             }
             [_, (key, second), ..] => Err(self.source.error_with(
                 second.span().start,

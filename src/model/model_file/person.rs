@@ -1,7 +1,7 @@
 //! From what is known of a person to what the engine needs.
 
 use super::{InputKind, Model};
-use crate::engine::{Dose, Given, Regime, Subject};
+use crate::engine::{Dose, End, Given, Regime, Subject};
 use std::collections::BTreeMap;
 
 /// The parameters of a typical person with given inputs.
@@ -132,9 +132,13 @@ impl Model {
             within(&covariate.name, &covariate.unit, covariate.population, value)?;
             covariates.push((covariate.name.clone(), value));
         }
-        let mut typical = Vec::with_capacity(self.parameters.len());
+        let mut typical: Vec<f64> = Vec::with_capacity(self.parameters.len());
         for (parameter, value) in self.parameters.iter().zip(typical_values) {
-            let value = value.filter(|value| !parameter.positive || *value > 0.0);
+            let end = |end: End| match end {
+                End::Value(value) => value,
+                End::Parameter(place) => typical.get(place).copied().unwrap_or(f64::NAN),
+            };
+            let value = value.filter(|value| parameter.ends.is_none_or(|(low, high)| end(low) < *value && *value < end(high)));
             typical.push(value.ok_or_else(|| InputError::Undefined {
                 name: parameter.name.clone(),
             })?);

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod study;
+
 use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
@@ -17,6 +19,11 @@ use crate::{
 ///   jumeau models               which twins there are and what they decide
 ///   jumeau check                whether the model files are right, with their worked checks
 ///   jumeau serve --config FILE  the real thing; config/default.toml documents every setting
+///
+/// For those who write models (docs/writing-a-twin.md), on data in the NONMEM style:
+///   jumeau simulate MODEL DATA.csv             what a model predicts
+///   jumeau fit MODEL... DATA.csv               the most probable parameters of each subject
+///   jumeau plot MODEL DATA.csv -o FILE.svg     measured, individual and population prediction
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {
@@ -65,6 +72,13 @@ enum Command {
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Simulate a model for the subjects of a data file (columns ID TIME AMT RATE DUR II ADDL SS EVID CMT DV DVID MDV CENS LIMIT
+    /// OCC, and the model's inputs by their names; missing as `.`)
+    Simulate(study::Simulate),
+    /// Find the most probable parameters of each subject of a data file
+    Fit(study::Fit),
+    /// Draw measured values, individual and population predictions of each subject as SVG
+    Plot(study::Plot),
     /// Ask a running server whether it is alive (for container health checks)
     Health {
         /// Address and port of the server
@@ -86,6 +100,9 @@ pub fn run() -> ExitCode {
         Command::Serve { config, listen, data } => serve(config, listen, data),
         Command::Models { models } => list(models),
         Command::Check { files } => return check(&files),
+        Command::Simulate(arguments) => study::simulate(&arguments),
+        Command::Fit(arguments) => study::fit(&arguments),
+        Command::Plot(arguments) => study::plot(&arguments),
         Command::Health { address } => health(address),
     };
     match result {
@@ -166,6 +183,16 @@ fn list(models: Option<PathBuf>) -> Result<(), String> {
             ));
         }
     }
+    let used: Vec<&str> = catalog.twins.iter().flat_map(|t| &t.models).map(|m| m.id.as_str()).collect();
+    let (all, wrong) = Catalog::model_files(models.as_deref());
+    let others: Vec<_> = all.iter().filter(|m| !used.contains(&m.id.as_str())).collect();
+    if !others.is_empty() {
+        print("\nModels for simulation and fitting that no service uses yet:");
+        for model in others {
+            print(&format!("  {:24} {}", model.id, model.title));
+        }
+    }
+    let errors: Vec<_> = errors.into_iter().chain(wrong).collect();
     match errors.len() {
         0 => Ok(()),
         _ => Err(errors
@@ -219,17 +246,20 @@ fn check(files: &[PathBuf]) -> ExitCode {
             results.len()
         ));
         for r in wrong {
-            let found = r.found.map_or_else(|| "nothing".to_owned(), |f| f.to_string());
-            print(&format!(
-                "  {}: expected {}, found {found} (tolerance {})",
-                r.name, r.expected, r.tolerance
-            ));
+            let found = match r.found {
+                Some(found) => format!("found {found} (tolerance {})", r.tolerance),
+                None if r.why.is_empty() => "found nothing".to_owned(),
+                None => format!("found nothing: {}", r.why),
+            };
+            print(&format!("  {}: expected {}, {found}", r.name, r.expected));
         }
     };
     let mut errors = Vec::new();
     if files.is_empty() {
-        let (catalog, wrong) = Catalog::load(None);
-        catalog.twins.iter().flat_map(|t| &t.models).for_each(|m| model(m));
+        let (_, wrong) = Catalog::load(None);
+        errors.extend(wrong);
+        let (models, wrong) = Catalog::model_files(None);
+        models.iter().for_each(&mut model);
         errors.extend(wrong);
     }
     for file in files {
