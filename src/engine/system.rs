@@ -310,7 +310,7 @@ impl System {
     /// # Errors
     /// A lag of an input that changes with time or a state; doses for a model without states; anything else that cannot be solved.
     pub fn new(mut parts: SystemParts) -> Result<Self, NotASystem> {
-        let linear = if parts.areas.is_empty() && parts.clock.is_none() && parts.cycle.is_none() {
+        let linear = if parts.clock.is_none() && parts.cycle.is_none() {
             Linear::new(&parts.equations, &parts.routes, &parts.outputs)
         } else {
             None

@@ -94,6 +94,8 @@ pub(crate) struct Walker<'a, T> {
     scratch: Vec<T>,
     /// The states that are being integrated.
     solved: Vec<T>,
+    unknown: Vec<bool>,
+    known: Vec<bool>,
     /// Where a cycle that repeats itself begins, for the parameters set.
     cycle_start: Option<Vec<T>>,
 }
@@ -148,6 +150,8 @@ impl<'a, T: Number> Walker<'a, T> {
             values: Vec::new(),
             scratch: Vec::new(),
             solved: Vec::new(),
+            unknown: Vec::new(),
+            known: Vec::new(),
             cycle_start: None,
         };
         walker.set_marks(times)?;
@@ -256,6 +260,14 @@ impl<'a, T: Number> Walker<'a, T> {
                 ticks.map(|(from, every, k)| from + every * k),
                 breaks.last().map(|time| time.value()),
             ];
+            if let Some((from, every, k)) = &mut ticks {
+                let tick = *from + *every * *k;
+                let first = coming.iter().flatten().all(|time| *time >= tick) && !coming[0].is_some_and(|time| is_at(tick, time));
+                if first && tick < last_mark && !jump && self.is_idle(tick) {
+                    *k += 1.0;
+                    continue;
+                }
+            }
             let Some(time) = coming
                 .iter()
                 .flatten()
@@ -616,6 +628,28 @@ impl<'a, T: Number> Walker<'a, T> {
             ));
         }
         Ok(Some((first, every, k)))
+    }
+
+    /// Whether a tick at `time` changes nothing, whatever the states are by then: then nobody needs to stop for it.
+    fn is_idle(&mut self, time: f64) -> bool {
+        let n = self.system.states().len();
+        if self.layout().integrated.is_empty() || self.inputs_changed {
+            return false;
+        }
+        load(&mut self.ticking, T::constant(time), &self.state, &self.moving);
+        let program = &self.system.tick.late;
+        // Time and clocked states are known; states move, and so do inputs that are interpolated.
+        self.unknown.clear();
+        self.unknown.push(false);
+        self.unknown.resize(1 + n, true);
+        self.unknown.resize(1 + self.state.len(), false);
+        self.unknown.resize(1 + self.state.len() + self.moving.len(), self.system.interpolated.contains(&true));
+        self.unknown.resize(program.input_count(), false);
+        program.execute_known(&mut self.ticking, &self.unknown, &mut self.known);
+        (0..program.output_count()).all(|i| {
+            let same = (program.result(&self.ticking, i) - self.state[n + i]).size() == 0.0;
+            program.is_known(&self.known, i) && same
+        })
     }
 
     /// Ticks if it is time to.

@@ -190,6 +190,34 @@ impl Program {
         }
     }
 
+    /// Runs the program although some inputs are not known, and finds which results do not depend on those: a result is known
+    /// if every value that leads to it is, branches not taken left out. `unknown` says it of each input; `known` is scratch space.
+    pub fn execute_known<T: Number>(&self, frame: &mut Frame<T>, unknown: &[bool], known: &mut Vec<bool>) {
+        self.execute(frame);
+        let first = self.inputs + self.constants.len();
+        known.clear();
+        known.extend(unknown.iter().map(|unknown| !unknown));
+        known.resize(first, true);
+        for step in &self.steps {
+            let is = |a: u32| known[a as usize];
+            let found = match *step {
+                Step::Unary(_, a) => is(a),
+                Step::Binary(_, a, b) => is(a) && is(b),
+                Step::Select(c, a, b) => {
+                    let condition = frame.registers[c as usize];
+                    let (some, all) = (condition.size() != 0.0, condition.least() != 0.0);
+                    is(c) && (!some || is(a)) && (all || is(b))
+                }
+            };
+            known.push(found);
+        }
+    }
+
+    /// Whether result `index` was known in the last run of [`Self::execute_known`].
+    pub fn is_known(&self, known: &[bool], index: usize) -> bool {
+        self.outputs.get(index).is_some_and(|register| known.get(*register as usize).copied().unwrap_or(false))
+    }
+
     /// Result `index` of the last run.
     #[inline]
     pub fn result<T: Number>(&self, frame: &Frame<T>, index: usize) -> T {
@@ -315,6 +343,27 @@ mod tests {
         );
         assert_eq!(out[0].slope, [10.0, 10.0]);
         assert!(p.values(&[2.0]).first().is_some_and(|v| v.is_nan()));
+    }
+
+    #[test]
+    fn knows_what_does_not_depend() {
+        let mut g = Graph::new();
+        let (a, b, x) = (g.input("a"), g.input("b"), g.input("x"));
+        let zero = g.constant(0.0);
+        let eats = g.binary(BinaryOp::Lt, zero, a);
+        let kept = g.select(eats, x, b);
+        let compared = g.binary(BinaryOp::Lt, x, b);
+        let p = Program::new(&g, &[kept, compared]);
+        let mut frame = p.frame();
+        let mut known = Vec::new();
+        let unknown = [false, false, true];
+        frame.inputs().copy_from_slice(&[0.0, 7.0, f64::NAN]);
+        p.execute_known(&mut frame, &unknown, &mut known);
+        assert!(p.is_known(&known, 0) && !p.is_known(&known, 1));
+        assert_eq!(p.result(&frame, 0), 7.0);
+        frame.inputs().copy_from_slice(&[1.0, 7.0, f64::NAN]);
+        p.execute_known(&mut frame, &unknown, &mut known);
+        assert!(!p.is_known(&known, 0));
     }
 
     #[test]

@@ -34,6 +34,9 @@ struct Log<'c> {
 
 impl Log<'_> {
     fn add(&mut self, what: String, expected: f64, found: Option<f64>, tolerance: f64) {
+        if found.is_some_and(|x| !x.is_finite()) {
+            self.why = "it is not a finite number".to_owned();
+        }
         let found = found.filter(|x| x.is_finite());
         let passed = found.is_some_and(|found| (found - expected).abs() <= tolerance);
         self.results.push(CheckResult {

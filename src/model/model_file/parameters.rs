@@ -201,6 +201,7 @@ impl<'a> Reader<'a> {
         }
         let varies = effect.is_some() || occasion_effect.is_some();
         let ends = match link {
+            _ if !varies || prior.is_some() => None,
             Link::LogNormal | Link::BoxCox { .. } => Some((End::Value(0.0), End::Value(f64::INFINITY))),
             Link::Between(low, high) => Some((low, high)),
             _ => None,
@@ -220,7 +221,7 @@ impl<'a> Reader<'a> {
             formula: formula.into_inner(),
             omega2: effect.filter(|_| prior.is_none()).and_then(|e| all.effects.get(e)).map(|(_, v)| *v),
             prior: prior.map(Spanned::into_inner),
-            ends: ends.filter(|_| varies && prior.is_none()),
+            ends,
             doc,
         });
         Ok(())
@@ -302,7 +303,7 @@ impl<'a> Reader<'a> {
                     _ => x,
                 };
                 if !variance.is_normal() {
-                    let message = format!("the variability of `{name}` is too small or too large: {x}");
+                    let message = format!("the variability of `{name}` is too small or too large: {x:e}");
                     return Err(self.source.error(value.span().start, message));
                 }
                 Ok(Some(variance))
