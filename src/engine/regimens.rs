@@ -428,13 +428,45 @@ fn carry(modes: &Modes, timeline: &Timeline, state: &mut [f64]) {
 pub(crate) struct Layout {
     pub(crate) segments: Vec<super::timeline::Segment>,
     pub(crate) order: Vec<usize>,
+    /// The segments in runs of equal steps, each read into the next row.
+    pub(crate) runs: Vec<Run>,
+}
+
+/// Segments that can be walked without looking at each.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    /// Places of the segments.
+    pub(crate) segments: std::ops::Range<usize>,
+    /// The row of the first, if each of them has one reading and these follow each other.
+    pub(crate) first_row: Option<usize>,
 }
 
 impl Layout {
     pub(crate) fn of(timeline: &Timeline) -> Self {
+        let row = |segment: &super::timeline::Segment| match timeline.order.get(segment.marks.clone()) {
+            // Row 0 is the present, where the states are set.
+            Some([row]) if *row > 0 => Some(*row),
+            _ => None,
+        };
+        let mut runs: Vec<Run> = Vec::new();
+        for (place, segment) in timeline.segments.iter().enumerate() {
+            let follows = runs.last().is_some_and(|run| {
+                let before = &timeline.segments[place - 1];
+                let alike = before.step == segment.step && before.rate == segment.rate && before.bolus == 0.0;
+                alike && run.first_row.is_some_and(|first| row(segment) == Some(first + run.segments.len()))
+            });
+            match runs.last_mut() {
+                Some(run) if follows => run.segments.end += 1,
+                _ => runs.push(Run {
+                    segments: place..place + 1,
+                    first_row: row(segment),
+                }),
+            }
+        }
         Self {
             segments: timeline.segments.clone(),
             order: timeline.order.clone(),
+            runs,
         }
     }
 }
