@@ -36,6 +36,7 @@ impl Course {
 
 /// Follows one individual, at any times, again and again.
 pub struct Follower<'a> {
+    system: &'a System,
     walker: Walker<'a, f64>,
     width: usize,
 }
@@ -60,7 +61,7 @@ impl<'a> Follower<'a> {
             }
         }
         let width = system.read.late.output_count();
-        Ok(Self { walker, width })
+        Ok(Self { system, walker, width })
     }
 
     /// Parameters, inputs and covariates in the first regime.
@@ -78,6 +79,16 @@ impl<'a> Follower<'a> {
         self.walker.set_marks(times)?;
         self.walker
             .walk(|mark, found| values[mark * width..(mark + 1) * width].copy_from_slice(found))?;
+        // What is only followed may have no value here or there; an output must.
+        for (row, time) in values.chunks(width.max(1)).zip(times) {
+            if let Some((output, _)) = self.system.outputs().iter().zip(row).find(|(_, x)| !x.is_finite()) {
+                return Err(EngineError::Solution {
+                    what: output.name.clone(),
+                    time: *time,
+                    why: "it has no finite value".to_owned(),
+                });
+            }
+        }
         Ok(Course {
             width,
             values,

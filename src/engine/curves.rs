@@ -113,38 +113,45 @@ fn select(keys: &mut [i64], levels: &[f64]) -> Vec<f64> {
     let mut out = vec![f64::NAN; levels.len()];
     if !keys.is_empty() {
         let places: Vec<f64> = order.iter().map(|q| levels[*q] * last).collect();
-        select_within(keys, 0, &places, &order, &mut out);
+        select_within(keys, 0, None, &places, &order, &mut out);
     }
     out
 }
 
-/// The middle one first: it halves the work of the others. `keys` start at `from` in the sorted order.
-fn select_within(keys: &mut [i64], from: usize, places: &[f64], order: &[usize], out: &mut [f64]) {
+/// The middle one first: it halves the work of the others. `keys` start at `from` in the sorted order; `beyond` is the one that
+/// comes after them.
+fn select_within(
+    keys: &mut [i64],
+    from: usize,
+    beyond: Option<i64>,
+    places: &[f64],
+    order: &[usize],
+    out: &mut [f64],
+) {
     let middle = places.len() / 2;
     let Some(place) = places.get(middle) else { return };
     let below = place.floor() as usize;
-    // Equal places, or places whose lower neighbour was already taken out, are looked up among the rest.
     let at = below.saturating_sub(from).min(keys.len().saturating_sub(1));
     let (left, low, right) = keys.select_nth_unstable(at);
-    let low = value_of(*low);
-    let share = place - place.floor();
-    let high = match right.iter().min() {
-        Some(high) if share > 0.0 => value_of(*high),
-        _ => low,
-    };
-    out[order[middle]] = low + share * (high - low);
-    let cut = |place: &f64| (place.floor() as usize) < below;
-    let first = places.partition_point(cut).min(middle);
-    select_within(left, from, &places[..first], &order[..first], out);
-    // Between two of one lower neighbour nothing moves.
-    for k in (first..places.len()).filter(|k| *k != middle && places[*k].floor() as usize == below) {
-        let share = places[k] - places[k].floor();
-        let high = if share > 0.0 { right.iter().min().map_or(low, |high| value_of(*high)) } else { low };
-        out[order[k]] = low + share * (high - low);
+    let low = *low;
+    // Computed once, and only if some level lies above the lower neighbour.
+    let mut next = None;
+    let (first, after) = (
+        places.partition_point(|place| (place.floor() as usize) < below),
+        places.partition_point(|place| place.floor() as usize <= below),
+    );
+    for (place, q) in places[first..after].iter().zip(&order[first..after]) {
+        let share = place - place.floor();
+        let low = value_of(low);
+        out[*q] = if share > 0.0 {
+            let high = *next.get_or_insert_with(|| right.iter().min().copied().or(beyond).map_or(low, value_of));
+            low + share * (high - low)
+        } else {
+            low
+        };
     }
-    let after = places.partition_point(|place| place.floor() as usize <= below);
-    let behind = from + at + 1;
-    select_within(right, behind, &places[after..], &order[after..], out);
+    select_within(left, from, Some(low), &places[..first], &order[..first], out);
+    select_within(right, from + at + 1, beyond, &places[after..], &order[after..], out);
 }
 
 /// Quantile of sorted values, interpolated linearly.

@@ -1,6 +1,6 @@
 //! Parameter sets drawn from what is known of a patient.
 //!
-//! With measurements: proposals from a mixture of the Laplace approximations around the modes (nine parts) and of the prior
+//! With measurements: proposals from a mixture of the Laplace approximations around the modes, with heavier tails (nine parts) and of the prior
 //! (one part, so that no region the prior allows is ever weighted without bound), then sampling importance resampling
 //! against the exact posterior. Without measurements the draws come from the prior itself.
 
@@ -20,6 +20,8 @@ const PRIOR_SHARE: f64 = 0.1;
 const PROPOSALS: usize = 2;
 /// Effective share of the proposals below which they say too little.
 const POOR: f64 = 0.05;
+/// Share of the whole weight above which one proposal counts for too much.
+const DOMINANT: f64 = 0.03;
 /// Steps of the random walk that then follows, for each draw.
 const WALK: usize = 20;
 
@@ -87,30 +89,69 @@ impl Draws {
     }
 }
 
-/// A normal distribution of the random effects.
+/// Degrees of freedom of the proposals around a mode: tails heavier than those of the posterior, so that no single proposal
+/// can outweigh the others.
+const FREEDOM: f64 = 4.0;
+
+/// A distribution of the random effects around a centre.
 struct Cloud<'a> {
     centre: &'a [f64],
     factor: Vec<f64>,
-    log_det: f64,
+    /// Whether it is a t distribution, with heavy tails, instead of a normal one.
+    heavy: bool,
+    /// Logarithm of its share of the proposals, and of what makes its density one.
     log_share: f64,
+    log_constant: f64,
 }
 
-impl Cloud<'_> {
-    /// Logarithm of share times density, without the constant common to all clouds.
+impl<'a> Cloud<'a> {
+    fn new(centre: &'a [f64], factor: Vec<f64>, heavy: bool, share: f64) -> Self {
+        let m = centre.len() as f64;
+        let scale = if heavy {
+            libm::lgamma((FREEDOM + m) / 2.0)
+                - libm::lgamma(FREEDOM / 2.0)
+                - 0.5 * m * (FREEDOM * std::f64::consts::PI).ln()
+        } else {
+            -0.5 * m * (2.0 * std::f64::consts::PI).ln()
+        };
+        Self {
+            log_constant: scale - 0.5 * cholesky_log_det(centre.len(), &factor),
+            centre,
+            factor,
+            heavy,
+            log_share: share.ln(),
+        }
+    }
+
+    /// Logarithm of share times density.
     fn log_density(&self, eta: &[f64], scratch: &mut Vec<f64>) -> f64 {
         scratch.clear();
         scratch.extend(eta.iter().zip(self.centre).map(|(e, c)| e - c));
         let difference = scratch.clone();
         cholesky_solve(eta.len(), &self.factor, scratch);
         let square: f64 = difference.iter().zip(scratch.iter()).map(|(a, b)| a * b).sum();
-        self.log_share - 0.5 * (square + self.log_det)
+        let fall = if self.heavy {
+            0.5 * (FREEDOM + eta.len() as f64) * (square / FREEDOM).ln_1p()
+        } else {
+            0.5 * square
+        };
+        self.log_share + self.log_constant - fall
     }
 
     fn draw(&self, random: &Random, row: u64, eta: &mut [f64]) {
         let m = eta.len();
         let z: Vec<f64> = (0..m).map(|j| random.normal(row, j as u64)).collect();
+        let stretch = if self.heavy {
+            // A chi-square with four degrees of freedom is the sum of two exponentials.
+            let column = u64::from(u32::MAX) + 1;
+            let chi = -2.0 * (random.uniform(row, column).ln() + random.uniform(row, column + 1).ln());
+            (FREEDOM / chi).sqrt()
+        } else {
+            1.0
+        };
         for (i, cell) in eta.iter_mut().enumerate() {
-            *cell = self.centre[i] + (0..=i).map(|j| self.factor[i * m + j] * z[j]).sum::<f64>();
+            let step: f64 = (0..=i).map(|j| self.factor[i * m + j] * z[j]).sum();
+            *cell = self.centre[i] + stretch * step;
         }
     }
 }
@@ -155,13 +196,7 @@ impl Fit {
         let zero = vec![0.0; m];
         let of_prior = objective.prior.clone();
         let prior = |share: f64, weight: f64| -> Cloud {
-            let (factor, log_det) = of_prior.factor(weight);
-            Cloud {
-                centre: &zero,
-                log_det,
-                factor,
-                log_share: share.ln(),
-            }
+            Cloud::new(&zero, of_prior.factor(weight), false, share)
         };
         let mut eta = vec![0.0; m];
         if m == 0 || (self.n_observations == 0 && of_prior.is_gaussian()) {
@@ -182,14 +217,7 @@ impl Fit {
             let Some(factor) = cholesky(m, &mode.covariance) else {
                 continue;
             };
-            let log_det = cholesky_log_det(m, &factor);
-            let log_share = ((1.0 - PRIOR_SHARE) * mode.weight).ln();
-            clouds.push(Cloud {
-                centre: &mode.eta,
-                factor,
-                log_det,
-                log_share,
-            });
+            clouds.push(Cloud::new(&mode.eta, factor, true, (1.0 - PRIOR_SHARE) * mode.weight));
         }
         clouds.push(prior(PRIOR_SHARE, self.prior_weight));
         let mut log_density = |eta: &[f64]| {
@@ -247,7 +275,9 @@ impl Fit {
             }
             effects.push(proposals[from * m..(from + 1) * m].to_vec());
         }
-        let poor = ess < POOR * count as f64;
+        // Importance weights that one proposal dominates say less than their number suggests.
+        let heaviest = weights.iter().copied().fold(0.0, f64::max) / sum;
+        let poor = ess < POOR * count as f64 || heaviest > DOMINANT;
         if poor {
             walk(&random, &clouds[0], &mut log_density, &mut effects);
         }

@@ -16,7 +16,6 @@ pub(crate) struct Evaluator<'a> {
     way: Way<'a>,
     subject: &'a Subject,
     outputs: Vec<usize>,
-    effects: usize,
     /// Effects with slopes: all but those that act in steps.
     directions: Vec<usize>,
     parameters: Vec<f64>,
@@ -65,7 +64,6 @@ impl<'a> Evaluator<'a> {
         Ok(Self {
             way,
             subject,
-            effects,
             directions: (0..effects).filter(|effect| !steps(*effect)).collect(),
             parameters: Vec::new(),
             predictions: vec![0.0; outputs.len()],

@@ -211,7 +211,16 @@ pub(crate) fn fit_from(
             }
         }
         if modes.is_empty() {
-            return Err(EngineError::NoMode { starts: starts.len() });
+            return Err(match objective.without_width(&vec![0.0; m]) {
+                Some(time) => EngineError::input(
+                    "a measurement",
+                    format!(
+                        "at {time} the model predicts a value at which its error has no width, so that nothing else can be \
+                         measured there (a proportional error at 0, or a logarithmic one at 0 or below)"
+                    ),
+                ),
+                None => EngineError::NoMode { starts: starts.len() },
+            });
         }
         // A point that is no minimum explains nothing once a true minimum is known.
         if modes.iter().any(|mode| mode.converged) {
@@ -232,7 +241,7 @@ pub(crate) fn fit_from(
         None => Vec::new(),
     };
     Ok(Fit {
-        marginal: marginal(m, &modes, &objective.prior, observations.len()),
+        marginal: marginal(system, &modes, &objective.prior, observations),
         modes,
         shrinkage,
         n_observations: observations.len(),
@@ -324,7 +333,8 @@ impl Objective<'_> {
             .iter()
             .zip(&self.prior.sd)
             .enumerate()
-            .any(|(effect, (eta, sd))| (eta / sd).abs() > 10.0 && self.steps_of(effect).is_empty());
+            // An effect with a density of its own counts from the starting value, not from the middle of its prior.
+            .any(|(effect, (eta, sd))| (eta / sd).abs() > 10.0 && !self.prior.has_density(effect));
         let converged = factor.is_some() && slope_left < 1e-4 && !runaway;
         let factor = match factor {
             Some(factor) => factor,
@@ -345,9 +355,10 @@ impl Objective<'_> {
         let weighted_residuals = self
             .observations
             .iter()
+            .zip(&self.errors)
             .zip(&ipred)
-            .map(|(observation, f)| {
-                let spread = Spread::of(&self.evaluator.subject().errors[observation.output], *f);
+            .map(|((observation, error), f)| {
+                let spread = Spread::of(error, *f);
                 let residual = spread.place(observation.value) - spread.centre.0;
                 (observation.bound == Bound::Exact).then_some(residual / spread.variance.sqrt())
             })
@@ -382,17 +393,19 @@ fn weigh(m: usize, modes: &mut [Mode]) {
 }
 
 /// See [`Fit::marginal`].
-fn marginal(m: usize, modes: &[Mode], prior: &super::prior::Prior, observations: usize) -> f64 {
-    let two_pi = (2.0 * std::f64::consts::PI).ln();
+fn marginal(system: &System, modes: &[Mode], prior: &super::prior::Prior, observations: &[Observation]) -> f64 {
+    let m = prior.size();
     let masses: Vec<f64> = modes
         .iter()
         .map(|mode| {
             let log_det = cholesky(m, &mode.covariance).map_or(0.0, |l| cholesky_log_det(m, &l));
-            -0.5 * (mode.ofv - log_det)
+            -0.5 * (mode.ofv - log_det) + prior.log_stretch(system, &mode.eta)
         })
         .collect();
     let largest = masses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = masses.iter().map(|mass| (mass - largest).exp()).sum();
-    let constants = observations as f64 * two_pi + prior.log_constant();
+    // A value that is only bounded enters by its probability, which has no such constant.
+    let exact = observations.iter().filter(|o| o.bound == Bound::Exact).count();
+    let constants = exact as f64 * (2.0 * std::f64::consts::PI).ln() + prior.log_constant();
     constants - 2.0 * (largest + sum.ln())
 }

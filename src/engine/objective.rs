@@ -5,7 +5,7 @@ use super::likelihood::term;
 use super::linalg::{cholesky, cholesky_solve};
 use super::prior::Prior;
 use super::subject::Subject;
-use super::system::System;
+use super::system::{ErrorModel, System};
 use super::{EngineError, Observation, Precision};
 
 /// The objective function of one patient.
@@ -13,6 +13,8 @@ pub(crate) struct Objective<'a> {
     pub(crate) evaluator: Evaluator<'a>,
     pub(crate) system: &'a System,
     pub(crate) observations: &'a [Observation],
+    /// Residual error of each observation: it may change with the inputs.
+    pub(crate) errors: Vec<ErrorModel>,
     pub(crate) prior: Prior,
     prior_weight: f64,
     /// Distance over which slopes are compared, as a share of the width of the prior: smaller where they are exact.
@@ -44,6 +46,7 @@ impl<'a> Objective<'a> {
         let m = prior.size();
         Ok(Self {
             nudge: if evaluator.is_exact() { 1e-4 } else { 2e-3 },
+            errors: observations.iter().map(|o| subject.error(system, o.output, o.time)).collect(),
             evaluator,
             system,
             observations,
@@ -60,9 +63,9 @@ impl<'a> Objective<'a> {
             return None;
         }
         let mut sum = self.prior_weight * self.prior.value(self.system, eta);
-        let errors = &self.evaluator.subject().errors;
-        for (observation, f) in self.observations.iter().zip(&self.evaluator.predictions) {
-            sum += term(observation, &errors[observation.output], *f).value;
+        let observed = self.observations.iter().zip(&self.errors);
+        for ((observation, error), f) in observed.zip(&self.evaluator.predictions) {
+            sum += term(observation, error, *f).value;
         }
         sum.is_finite().then_some(sum)
     }
@@ -78,9 +81,8 @@ impl<'a> Objective<'a> {
         let mut sum = self
             .prior
             .slopes(self.system, eta, self.prior_weight, &mut self.gradient, &mut self.fisher);
-        let errors = &self.evaluator.subject().errors;
         for (o, observation) in self.observations.iter().enumerate() {
-            let error = &errors[observation.output];
+            let error = &self.errors[o];
             let t = term(observation, error, self.evaluator.predictions[o]);
             sum += t.value;
             let row = &self.evaluator.jacobian[o * m..(o + 1) * m];
@@ -94,6 +96,16 @@ impl<'a> Objective<'a> {
         let fine =
             sum.is_finite() && self.gradient.iter().all(|x| x.is_finite()) && self.fisher.iter().all(|x| x.is_finite());
         fine.then_some(sum)
+    }
+
+    /// The time of a measurement that the model gives no chance at all, because its error has no width where it predicts.
+    pub(crate) fn without_width(&mut self, eta: &[f64]) -> Option<f64> {
+        if !self.evaluator.run(eta, false) {
+            return None;
+        }
+        let terms = self.observations.iter().zip(&self.evaluator.predictions).zip(&self.errors);
+        let found = terms.into_iter().find(|((observation, f), error)| !term(observation, error, **f).value.is_finite());
+        found.map(|((observation, _), _)| observation.time)
     }
 
     /// Hessian by central differences of the exact gradient.

@@ -71,12 +71,15 @@ impl Prior {
         self.size
     }
 
-    /// Cholesky factor of the covariance over `weight`, and its log determinant.
-    pub(crate) fn factor(&self, weight: f64) -> (Vec<f64>, f64) {
+    /// Cholesky factor of the covariance over `weight`.
+    pub(crate) fn factor(&self, weight: f64) -> Vec<f64> {
         let scaled: Vec<f64> = self.covariance.iter().map(|x| x / weight).collect();
-        let factor = cholesky(self.size, &scaled).unwrap_or_default();
-        let log_det = cholesky_log_det(self.size, &factor);
-        (factor, log_det)
+        cholesky(self.size, &scaled).unwrap_or_default()
+    }
+
+    /// Whether an effect has a density of its own.
+    pub(crate) fn has_density(&self, effect: usize) -> bool {
+        self.densities.contains(&effect)
     }
 
     /// What turns the Gaussian part into a normalised density once the effects are integrated out: the log determinant of its

@@ -74,8 +74,8 @@ pub struct Subject {
     pub doses: Vec<Given>,
     /// Times at which every state returns to its initial value.
     pub resets: Vec<f64>,
-    /// Residual errors of the outputs.
-    pub errors: Vec<ErrorModel>,
+    /// Residual errors of the outputs, regime by regime.
+    errors: Vec<ErrorModel>,
 }
 
 impl Subject {
@@ -93,9 +93,9 @@ impl Subject {
 
     /// A person known by regimes.
     pub fn with_regimes(system: &System, regimes: Vec<Regime>, doses: Vec<Given>) -> Self {
-        let first = regimes.first().map(|r| [r.typical.as_slice(), &r.inputs, &r.covariates].concat());
+        let fixed = regimes.iter().map(|r| [r.typical.as_slice(), &r.inputs, &r.covariates].concat());
         Self {
-            errors: system.errors_of(&first.unwrap_or_default()),
+            errors: fixed.flat_map(|fixed| system.errors_of(&fixed)).collect(),
             regimes,
             doses,
             resets: Vec::new(),
@@ -105,6 +105,16 @@ impl Subject {
     /// Typical parameters at the start.
     pub fn typical(&self) -> &[f64] {
         self.regimes.first().map_or(&[], |regime| &regime.typical)
+    }
+
+    /// The residual error of an output at a time.
+    pub(crate) fn error(&self, system: &System, output: usize, time: f64) -> ErrorModel {
+        let regime = self.regimes.partition_point(|regime| regime.from <= time).saturating_sub(1);
+        let place = regime * system.outputs().len() + output;
+        self.errors.get(place).copied().unwrap_or(ErrorModel::Combined {
+            additive: f64::NAN,
+            proportional: f64::NAN,
+        })
     }
 
     /// How many occasions are told apart.
@@ -139,9 +149,8 @@ impl Subject {
         if self.regimes.is_empty() {
             return Err(EngineError::input("a person", "nothing is known of them"));
         }
-        if self.errors.len() != system.outputs().len() {
-            let why = format!("{} for {} outputs", self.errors.len(), system.outputs().len());
-            return Err(EngineError::input("the list of residual errors", why));
+        if self.errors.len() != self.regimes.len() * system.outputs().len() {
+            return Err(EngineError::input("a person", "the records do not fit the outputs of the model"));
         }
         if self.occasions() > self.regimes.len() {
             return Err(EngineError::input("an occasion", "they are counted from 0, without gaps"));

@@ -187,7 +187,7 @@ impl Equations {
     }
 
     fn statement(&mut self, statement: Statement, around: &Surroundings) -> Result<(), LangError> {
-        let value = self.scope.lower(&mut self.graph, &statement.value)?;
+        let value = self.formula(&statement.value)?;
         let span = statement.value.span;
         let fits = |wanted: &Unit, what: &str, help: &str| match value.unit.as_ref().filter(|unit| !wanted.same(unit)) {
             Some(found) => Err(LangError::new(
@@ -268,7 +268,29 @@ impl Equations {
     /// # Errors
     /// As for the equations.
     pub fn formula(&mut self, expr: &Expr) -> Result<Value, LangError> {
-        self.scope.lower(&mut self.graph, expr)
+        let known = self.graph.delays().len();
+        let value = self.scope.lower(&mut self.graph, expr)?;
+        self.check_delays(known, expr)?;
+        Ok(value)
+    }
+
+    /// Whether every delay beyond the first `known` reads an input, with a lag that stands still.
+    fn check_delays(&self, known: usize, expr: &Expr) -> Result<(), LangError> {
+        let inputs: Vec<NodeId> = self.graph.input_nodes().collect();
+        for delay in self.graph.delays().iter().skip(known) {
+            let node = inputs.get(delay.input).copied().unwrap_or_default();
+            if !self.inputs.contains(&node) {
+                return Err(
+                    LangError::new(expr.span.clone(), "only an input can be read with a delay")
+                        .with_help("an input is what stands under [inputs]; for a state, write a chain of states"),
+                );
+            }
+            if self.moves(delay.lag) {
+                return Err(LangError::new(expr.span.clone(), "the lag of a `delay` must not change with time")
+                    .with_help("it may be made of parameters, inputs and covariates"));
+            }
+        }
+        Ok(())
     }
 
     /// The same for a formula computed on the numbers as they are, without units.
@@ -276,7 +298,10 @@ impl Equations {
     /// # Errors
     /// As for the equations.
     pub fn numbers(&mut self, expr: &Expr) -> Result<NodeId, LangError> {
-        Ok(self.scope.as_numbers().lower(&mut self.graph, expr)?.node)
+        let known = self.graph.delays().len();
+        let node = self.scope.as_numbers().lower(&mut self.graph, expr)?.node;
+        self.check_delays(known, expr)?;
+        Ok(node)
     }
 
     /// A formula of one value called `x`, which `x` stands for.

@@ -11,5 +11,6 @@ mod architecture;
 mod cards;
 mod mimic;
 mod server;
+mod study;
 mod support;
 mod vancomycin;

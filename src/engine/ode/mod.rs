@@ -323,6 +323,7 @@ impl<T: Number> Solver<T> {
     }
 
     /// As [`Solver::new`], but implicit from the first step on, for problems known to be stiff.
+    #[cfg(test)]
     pub(crate) fn implicit(size: usize, tolerance: Tolerance, max_steps: usize) -> Self {
         let mut solver = Self::new(size, tolerance, max_steps);
         solver.starts_implicit = true;
@@ -357,11 +358,13 @@ impl<T: Number> Solver<T> {
     }
 
     /// Steps tried so far, rejected ones included.
+    #[cfg(test)]
     pub(crate) fn steps(&self) -> usize {
         self.steps
     }
 
     /// Whether the implicit method is in use.
+    #[cfg(test)]
     pub(crate) fn is_implicit(&self) -> bool {
         self.is_implicit
     }
