@@ -68,13 +68,7 @@ impl Patient {
     }
 
     fn fit(&self) -> Fit {
-        fit(
-            self.model.system(),
-            &self.subject,
-            &self.levels,
-            &FitOptions::default(),
-        )
-        .unwrap()
+        fit(self.model.system(), &self.subject, &self.levels, &FitOptions::default()).unwrap()
     }
 
     fn draws(&self, n: usize) -> Draws {

@@ -14,7 +14,11 @@ fn main() {
 
 macro_rules! model {
     ($path:literal) => {
-        Model::parse($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/", $path))).unwrap()
+        Model::parse(
+            $path,
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/", $path)),
+        )
+        .unwrap()
     };
 }
 
@@ -65,11 +69,15 @@ error = { log = 0.3 }
 fn effects(people: usize, sd: &[f64]) -> Vec<Vec<f64>> {
     let mut state = 7_u64;
     let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 11) as f64 / (1_u64 << 53) as f64
     };
     let mut normal = move || (0..12).map(|_| uniform()).sum::<f64>() - 6.0;
-    (0..people).map(|_| sd.iter().map(|sd| sd * normal()).collect()).collect()
+    (0..people)
+        .map(|_| sd.iter().map(|sd| sd * normal()).collect())
+        .collect()
 }
 
 /// 1000 people for 21 days after one infusion, ten readings each; the error stays below 1e-5.
@@ -126,12 +134,24 @@ fn uva_padova_one_day(bencher: Bencher<'_, '_>) {
         relative: 1e-6,
         ..Precision::default()
     };
-    bencher.bench_local(|| course(model.system(), black_box(&subject), Values::Effects(&none), &times, precision).unwrap());
+    bencher.bench_local(|| {
+        course(
+            model.system(),
+            black_box(&subject),
+            Values::Effects(&none),
+            &times,
+            precision,
+        )
+        .unwrap()
+    });
 }
 
 /// The patient of the worked identification in the model file: 96 readings of the sensor over 8 hours.
 fn replay_bg() -> (Model, Subject, Vec<Observation>) {
-    let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/type-1-diabetes/replaybg.toml"));
+    let text = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/models/type-1-diabetes/replaybg.toml"
+    ));
     let model = Model::parse("replaybg.toml", text).unwrap();
     let file: toml::Table = text.parse().unwrap();
     let checks = file["checks"].as_array().unwrap();
@@ -139,7 +159,11 @@ fn replay_bg() -> (Model, Subject, Vec<Observation>) {
     let number = |value: &toml::Value| value.as_float().or(value.as_integer().map(|x| x as f64)).unwrap();
     let known = |from: f64, table: &toml::Table| Known {
         from,
-        inputs: model.inputs().iter().map(|input| table.get(&input.name).map(number)).collect(),
+        inputs: model
+            .inputs()
+            .iter()
+            .map(|input| table.get(&input.name).map(number))
+            .collect(),
         occasion: None,
     };
     let mut records = vec![known(0.0, check["inputs"].as_table().unwrap())];
@@ -163,14 +187,31 @@ fn replay_bg_eight_hours(bencher: Bencher<'_, '_>) {
     let times: Vec<f64> = observations.iter().map(|o| o.time).collect();
     let none = vec![0.0; model.system().effects().len()];
     let precision = Precision::default();
-    bencher.bench_local(|| course(model.system(), black_box(&subject), Values::Effects(&none), &times, precision).unwrap());
+    bencher.bench_local(|| {
+        course(
+            model.system(),
+            black_box(&subject),
+            Values::Effects(&none),
+            &times,
+            precision,
+        )
+        .unwrap()
+    });
 }
 
 /// The most probable nine parameters.
 #[divan::bench(sample_count = 10)]
 fn replay_bg_map(bencher: Bencher<'_, '_>) {
     let (model, subject, observations) = replay_bg();
-    bencher.bench_local(|| fit(model.system(), black_box(&subject), &observations, &FitOptions::default()).unwrap());
+    bencher.bench_local(|| {
+        fit(
+            model.system(),
+            black_box(&subject),
+            &observations,
+            &FitOptions::default(),
+        )
+        .unwrap()
+    });
 }
 
 /// Mother and foetus, 24 states, seven days from the 13th week on.
@@ -189,7 +230,16 @@ fn foetal_pbtk_seven_days(bencher: Bencher<'_, '_>) {
         relative: 1e-6,
         ..Precision::default()
     };
-    bencher.bench_local(|| course(model.system(), black_box(&subject), Values::Effects(&none), &times, precision).unwrap());
+    bencher.bench_local(|| {
+        course(
+            model.system(),
+            black_box(&subject),
+            Values::Effects(&none),
+            &times,
+            precision,
+        )
+        .unwrap()
+    });
 }
 
 /// Warfarin, ten states, six effects, three INRs over three weeks: the most probable parameters.
@@ -216,7 +266,15 @@ fn warfarin_map(bencher: Bencher<'_, '_>) {
         bound: Bound::Exact,
         output: 0,
     });
-    bencher.bench_local(|| fit(model.system(), black_box(&subject), &observations, &FitOptions::default()).unwrap());
+    bencher.bench_local(|| {
+        fit(
+            model.system(),
+            black_box(&subject),
+            &observations,
+            &FitOptions::default(),
+        )
+        .unwrap()
+    });
 }
 
 /// The left heart until the beat repeats itself.
@@ -237,5 +295,14 @@ fn heart_until_settled(bencher: Bencher<'_, '_>) {
         relative: 1e-6,
         ..Precision::default()
     };
-    bencher.bench_local(|| course(model.system(), black_box(&subject), Values::Effects(&none), &times, precision).unwrap());
+    bencher.bench_local(|| {
+        course(
+            model.system(),
+            black_box(&subject),
+            Values::Effects(&none),
+            &times,
+            precision,
+        )
+        .unwrap()
+    });
 }

@@ -183,7 +183,12 @@ fn list(models: Option<PathBuf>) -> Result<(), String> {
             ));
         }
     }
-    let used: Vec<&str> = catalog.twins.iter().flat_map(|t| &t.models).map(|m| m.id.as_str()).collect();
+    let used: Vec<&str> = catalog
+        .twins
+        .iter()
+        .flat_map(|t| &t.models)
+        .map(|m| m.id.as_str())
+        .collect();
     let (all, wrong) = Catalog::model_files(models.as_deref());
     let others: Vec<_> = all.iter().filter(|m| !used.contains(&m.id.as_str())).collect();
     if !others.is_empty() {
@@ -209,6 +214,22 @@ fn read(path: &std::path::Path) -> Result<Checked, CatalogError> {
         file: path.display().to_string(),
         reason: e.to_string(),
     };
+    if path.is_dir() && !path.join("twin.toml").is_file() {
+        let mut models = Vec::new();
+        let mut files: Vec<PathBuf> = std::fs::read_dir(path)
+            .map_err(unreadable)?
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|file| file.extension().is_some_and(|e| e == "toml"))
+            .collect();
+        files.sort();
+        for file in files {
+            if let Checked::Models(found) = read(&file)? {
+                models.extend(found);
+            }
+        }
+        return Ok(Checked::Models(models));
+    }
     if path.is_dir() {
         return Definition::load(path).map(|d| Checked::Twin(Box::new(d)));
     }
@@ -221,13 +242,34 @@ fn read(path: &std::path::Path) -> Result<Checked, CatalogError> {
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     crate::model::model_file::Model::parse(&path.display().to_string(), &text)
-        .map(|m| Checked::Model(Box::new(m)))
+        .map(|m| Checked::Models(vec![m]))
         .map_err(CatalogError::Model)
+}
+
+/// How the states of a model are solved, in words.
+fn solution(model: &crate::model::model_file::Model) -> String {
+    let system = model.system();
+    let [closed, sums, integrated] = system.solution().map(|names| names.len());
+    let parts = [
+        (closed + sums, "in closed form"),
+        (integrated, "integrated"),
+        (system.clocked().len(), "at ticks of a clock"),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, how)| format!("{n} {how}"))
+        .collect();
+    if parts.is_empty() {
+        "no states".to_owned()
+    } else {
+        format!("states: {}", parts.join(", "))
+    }
 }
 
 enum Checked {
     Twin(Box<Definition>),
-    Model(Box<crate::model::model_file::Model>),
+    Models(Vec<crate::model::model_file::Model>),
 }
 
 fn check(files: &[PathBuf]) -> ExitCode {
@@ -240,10 +282,11 @@ fn check(files: &[PathBuf]) -> ExitCode {
         failed += wrong.len();
         let verdict = if wrong.is_empty() { "ok" } else { "FAILED" };
         print(&format!(
-            "{:24} {verdict}: {} of {} worked checks",
+            "{:24} {verdict}: {} of {} worked checks; {}",
             model.id,
             results.len() - wrong.len(),
-            results.len()
+            results.len(),
+            solution(model)
         ));
         for r in wrong {
             let found = match r.found {
@@ -265,7 +308,7 @@ fn check(files: &[PathBuf]) -> ExitCode {
     for file in files {
         match read(file) {
             Ok(Checked::Twin(twin)) => twin.models.iter().for_each(|m| model(m)),
-            Ok(Checked::Model(one)) => model(&one),
+            Ok(Checked::Models(models)) => models.iter().for_each(&mut model),
             Err(e) => errors.push(e),
         }
     }

@@ -118,7 +118,9 @@ pub(super) struct Plot {
 pub(super) fn simulate(arguments: &Simulate) -> Result<(), String> {
     threads(arguments.common.threads)?;
     if let Some(every) = arguments.every.filter(|every| !(every.is_finite() && *every > 0.0)) {
-        return Err(format!("--every {every}: the time between two rows is a number above 0"));
+        return Err(format!(
+            "--every {every}: the time between two rows is a number above 0"
+        ));
     }
     let start = Instant::now();
     let model = model(&arguments.model)?;
@@ -155,19 +157,28 @@ pub(super) fn simulate(arguments: &Simulate) -> Result<(), String> {
 pub(super) fn fit(arguments: &Fit) -> Result<(), String> {
     threads(arguments.common.threads)?;
     if !(arguments.lambda.is_finite() && arguments.lambda > 0.0) {
-        return Err(format!("--lambda {}: the weight of the prior is a number above 0", arguments.lambda));
+        return Err(format!(
+            "--lambda {}: the weight of the prior is a number above 0",
+            arguments.lambda
+        ));
     }
     let start = Instant::now();
     let Some((data, paths)) = arguments.files.split_last() else {
         return Err("a model and a data file are needed".to_owned());
     };
     let models: Vec<Model> = paths.iter().map(|path| model(path)).collect::<Result<_, _>>()?;
-    let twice = models.iter().enumerate().find(|(i, model)| models.iter().take(*i).any(|other| other.id == model.id));
+    let twice = models
+        .iter()
+        .enumerate()
+        .find(|(i, model)| models.iter().take(*i).any(|other| other.id == model.id));
     if let Some((_, model)) = twice {
         return Err(format!("the model {} is given twice", model.id));
     }
     let (file, text) = read(data)?;
-    let tasks: Vec<Task<'_>> = models.iter().map(|model| task(model, &file, &text)).collect::<Result<_, _>>()?;
+    let tasks: Vec<Task<'_>> = models
+        .iter()
+        .map(|model| task(model, &file, &text))
+        .collect::<Result<_, _>>()?;
     let settings = FitSettings {
         options: FitOptions {
             prior_weight: arguments.lambda,
@@ -183,7 +194,9 @@ pub(super) fn fit(arguments: &Fit) -> Result<(), String> {
     timing(&arguments.common, reading, spent, start);
     match failed {
         0 => Ok(()),
-        n => Err(format!("{n} subject(s) could not be fitted; their lines say why (`error`)")),
+        n => Err(format!(
+            "{n} subject(s) could not be fitted; their lines say why (`error`)"
+        )),
     }
 }
 
@@ -208,7 +221,9 @@ pub(super) fn plot(arguments: &Plot) -> Result<(), String> {
 fn threads(wanted: Option<usize>) -> Result<(), String> {
     match wanted {
         None => Ok(()),
-        Some(n) if !(1..=MOST_THREADS).contains(&n) => Err(format!("--threads {n}: a number from 1 to {MOST_THREADS} is needed")),
+        Some(n) if !(1..=MOST_THREADS).contains(&n) => {
+            Err(format!("--threads {n}: a number from 1 to {MOST_THREADS} is needed"))
+        }
         Some(n) => rayon::ThreadPoolBuilder::new()
             .num_threads(n)
             .build_global()
@@ -228,8 +243,13 @@ fn model(path: &Path) -> Result<Model, String> {
             format!("{shown}: neither a file nor a model that is compiled in ({help})")
         });
     }
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
-        return Err(format!("{shown}: a model file is expected here; the data file comes last"));
+    if path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+    {
+        return Err(format!(
+            "{shown}: a model file is expected here; the data file comes last"
+        ));
     }
     let (file, text) = read(path)?;
     Model::parse(&file, &text).map_err(|e| e.to_string())

@@ -30,7 +30,9 @@ pub struct Course {
 impl Course {
     /// Values at the time of place `mark`: the outputs of the system, what is followed, areas.
     pub fn at(&self, mark: usize) -> &[f64] {
-        self.values.get(mark * self.width..(mark + 1) * self.width).unwrap_or_default()
+        self.values
+            .get(mark * self.width..(mark + 1) * self.width)
+            .unwrap_or_default()
     }
 }
 

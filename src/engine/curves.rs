@@ -120,14 +120,7 @@ fn select(keys: &mut [i64], levels: &[f64]) -> Vec<f64> {
 
 /// The middle one first: it halves the work of the others. `keys` start at `from` in the sorted order; `beyond` is the one that
 /// comes after them.
-fn select_within(
-    keys: &mut [i64],
-    from: usize,
-    beyond: Option<i64>,
-    places: &[f64],
-    order: &[usize],
-    out: &mut [f64],
-) {
+fn select_within(keys: &mut [i64], from: usize, beyond: Option<i64>, places: &[f64], order: &[usize], out: &mut [f64]) {
     let middle = places.len() / 2;
     let Some(place) = places.get(middle) else { return };
     let below = place.floor() as usize;
@@ -227,7 +220,9 @@ impl Block {
         }
         let mut state = [[0.0; LANES]; N];
         for run in &layout.runs {
-            let Some((segment, others)) = layout.segments[run.segments.clone()].split_first() else { continue };
+            let Some((segment, others)) = layout.segments[run.segments.clone()].split_first() else {
+                continue;
+            };
             let Some(step) = table.get(segment.step) else { continue };
             let mut entering = [[0.0; LANES]; N];
             if segment.rate != 0.0 {
@@ -253,7 +248,10 @@ impl Block {
                 }
                 *row = sum;
             };
-            match run.first_row.and_then(|first| values.get_mut(first..first + run.segments.len())) {
+            match run
+                .first_row
+                .and_then(|first| values.get_mut(first..first + run.segments.len()))
+            {
                 Some(rows) => state = run_rows(state, step, &entering, base, rows),
                 None => {
                     advance(&mut state);

@@ -195,9 +195,7 @@ impl Fit {
         let random = Random::new(seed);
         let zero = vec![0.0; m];
         let of_prior = objective.prior.clone();
-        let prior = |share: f64, weight: f64| -> Cloud {
-            Cloud::new(&zero, of_prior.factor(weight), false, share)
-        };
+        let prior = |share: f64, weight: f64| -> Cloud { Cloud::new(&zero, of_prior.factor(weight), false, share) };
         let mut eta = vec![0.0; m];
         if m == 0 || (self.n_observations == 0 && of_prior.is_gaussian()) {
             let prior = prior(1.0, 1.0);

@@ -48,7 +48,9 @@ impl<'a> Evaluator<'a> {
         }
         subject.check(system)?;
         let effects = system.effects().len() + subject.occasions() * system.occasion_effects().len();
-        let plain = subject.plain_doses(system).filter(|_| system.linear.is_some() && !precision.integrate_all);
+        let plain = subject
+            .plain_doses(system)
+            .filter(|_| system.linear.is_some() && !precision.integrate_all);
         let way = match plain {
             Some(doses) => Way::Modal(Box::new(Modal::new(system, subject.typical(), &doses, observations)?)),
             None => {
@@ -113,9 +115,15 @@ impl<'a> Evaluator<'a> {
                     plain.set_effects(eta);
                     self.parameters.clear();
                     self.parameters.extend_from_slice(plain.parameters());
-                    plain.walk(|mark, values| predictions[mark] = values[outputs[mark]]).is_ok()
+                    plain
+                        .walk(|mark, values| predictions[mark] = values[outputs[mark]])
+                        .is_ok()
                 } else {
-                    let to = (predictions.as_mut_slice(), jacobian.as_mut_slice(), &mut self.parameters);
+                    let to = (
+                        predictions.as_mut_slice(),
+                        jacobian.as_mut_slice(),
+                        &mut self.parameters,
+                    );
                     if self.directions.len() <= FEW {
                         slopes(few, eta, &self.directions, outputs, to)
                     } else {

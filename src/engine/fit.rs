@@ -4,8 +4,8 @@
 //! individual prediction, by Fisher scoring with exact gradients, then by Newton steps. Several fixed starting points are
 //! always used, because with few measurements the surface often has two valleys; every distinct valley is kept.
 
-use super::linalg::{cholesky, cholesky_inverse, cholesky_log_det, cholesky_solve};
 use super::likelihood::Spread;
+use super::linalg::{cholesky, cholesky_inverse, cholesky_log_det, cholesky_solve};
 use super::objective::Objective;
 use super::subject::Subject;
 use super::system::System;
@@ -186,7 +186,8 @@ pub(crate) fn fit_from(
         for start in starts {
             let mut eta = start.clone();
             let found = objective.descend(&mut eta, 0.02, options.max_iterations, &candidates);
-            let found = found.map(|(ofv, iterations)| objective.step_about(&mut eta, ofv, iterations, options.max_iterations));
+            let found =
+                found.map(|(ofv, iterations)| objective.step_about(&mut eta, ofv, iterations, options.max_iterations));
             let Some((ofv, iterations)) = found else { continue };
             match candidates
                 .iter_mut()

@@ -54,7 +54,11 @@ impl Linear {
             return None;
         }
         // Inputs and covariates may change in time, and so may what is made of them.
-        let others = equations.inputs.iter().chain(&equations.covariates).chain([&equations.time]);
+        let others = equations
+            .inputs
+            .iter()
+            .chain(&equations.covariates)
+            .chain([&equations.time]);
         let foreign: HashSet<NodeId> = others.copied().collect();
         let mut graph = equations.graph.clone();
         let nodes: Vec<NodeId> = equations.states.iter().map(|state| state.node).collect();
@@ -83,7 +87,10 @@ impl Linear {
         }
         wanted.extend(offsets);
         let depends = graph.depends_on(&foreign);
-        if wanted.iter().any(|node| depends.get(node.index()).copied().unwrap_or(true)) {
+        if wanted
+            .iter()
+            .any(|node| depends.get(node.index()).copied().unwrap_or(true))
+        {
             return None;
         }
         Some(Self {

@@ -1,8 +1,8 @@
 //! Predictions of a linear model with plain doses, mode by mode, and their exact derivatives in the random effects.
 
 use super::general::General;
-use super::modes::{ModeSlopes, Modes, growth};
 use super::linear::{Coefficients, Linear};
+use super::modes::{ModeSlopes, Modes, growth};
 use super::parameters::individual;
 use super::system::System;
 use super::timeline::Timeline;
@@ -85,11 +85,18 @@ impl<'a> Modal<'a> {
         if with_slopes && m > 0 {
             for (c, chunk) in self.dual.iter_mut().enumerate() {
                 self.eta.clear();
-                self.eta.extend(eta.iter().enumerate().map(|(j, eta)| match j.checked_sub(c * CHUNK) {
-                    Some(lane) => Dual::seeded(*eta, lane, 1.0),
-                    None => Dual::constant(*eta),
-                }));
-                individual(&self.system.parameters, self.typical, &self.eta, &[], &mut self.dual_parameters);
+                self.eta
+                    .extend(eta.iter().enumerate().map(|(j, eta)| match j.checked_sub(c * CHUNK) {
+                        Some(lane) => Dual::seeded(*eta, lane, 1.0),
+                        None => Dual::constant(*eta),
+                    }));
+                individual(
+                    &self.system.parameters,
+                    self.typical,
+                    &self.eta,
+                    &[],
+                    &mut self.dual_parameters,
+                );
                 self.linear.coefficients(&self.dual_parameters, chunk);
             }
             self.parameters.clear();

@@ -46,7 +46,10 @@ impl<'a> Objective<'a> {
         let m = prior.size();
         Ok(Self {
             nudge: if evaluator.is_exact() { 1e-4 } else { 2e-3 },
-            errors: observations.iter().map(|o| subject.error(system, o.output, o.time)).collect(),
+            errors: observations
+                .iter()
+                .map(|o| subject.error(system, o.output, o.time))
+                .collect(),
             evaluator,
             system,
             observations,
@@ -78,9 +81,13 @@ impl<'a> Objective<'a> {
         let m = eta.len();
         self.gradient.fill(0.0);
         self.fisher.fill(0.0);
-        let mut sum = self
-            .prior
-            .slopes(self.system, eta, self.prior_weight, &mut self.gradient, &mut self.fisher);
+        let mut sum = self.prior.slopes(
+            self.system,
+            eta,
+            self.prior_weight,
+            &mut self.gradient,
+            &mut self.fisher,
+        );
         for (o, observation) in self.observations.iter().enumerate() {
             let error = &self.errors[o];
             let t = term(observation, error, self.evaluator.predictions[o]);
@@ -103,8 +110,14 @@ impl<'a> Objective<'a> {
         if !self.evaluator.run(eta, false) {
             return None;
         }
-        let terms = self.observations.iter().zip(&self.evaluator.predictions).zip(&self.errors);
-        let found = terms.into_iter().find(|((observation, f), error)| !term(observation, error, **f).value.is_finite());
+        let terms = self
+            .observations
+            .iter()
+            .zip(&self.evaluator.predictions)
+            .zip(&self.errors);
+        let found = terms
+            .into_iter()
+            .find(|((observation, f), error)| !term(observation, error, **f).value.is_finite());
         found.map(|((observation, _), _)| observation.time)
     }
 

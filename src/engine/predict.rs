@@ -1,9 +1,9 @@
 //! Predictions and exposure for one set of parameters.
 
-use super::modal::Modal;
 use super::general::General;
-use super::modes::{Modes, growth};
 use super::linear::Coefficients;
+use super::modal::Modal;
+use super::modes::{Modes, growth};
 use super::system::System;
 use super::timeline::Timeline;
 use super::{Bound, Dose, EngineError, Observation};

@@ -52,7 +52,9 @@ impl Prior {
             inverse,
             covariance,
             sd: Vec::new(),
-            rest: first.map(|r| [r.inputs.as_slice(), &r.covariates].concat()).unwrap_or_default(),
+            rest: first
+                .map(|r| [r.inputs.as_slice(), &r.covariates].concat())
+                .unwrap_or_default(),
             typical: subject.typical().to_vec(),
             densities,
         };
@@ -110,7 +112,14 @@ impl Prior {
     }
 
     /// The same with its gradient, added to `gradient`, and what it adds to the expected Hessian.
-    pub(crate) fn slopes(&self, system: &System, eta: &[f64], weight: f64, gradient: &mut [f64], hessian: &mut [f64]) -> f64 {
+    pub(crate) fn slopes(
+        &self,
+        system: &System,
+        eta: &[f64],
+        weight: f64,
+        gradient: &mut [f64],
+        hessian: &mut [f64],
+    ) -> f64 {
         let m = self.size;
         let mut sum = 0.0;
         for i in 0..m {

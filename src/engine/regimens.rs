@@ -4,9 +4,9 @@
 //! regimen are computed once; the states of the block then stay in registers from step to step, and nothing else is
 //! computed: one multiplication a mode and step while no infusion runs.
 
+use super::linear::Coefficients;
 use super::modes::{Modes, growth};
 use super::steady;
-use super::linear::Coefficients;
 use super::system::System;
 use super::timeline::{Timeline, check_doses};
 use super::{Dose, Draws, EngineError, SteadyState, auc};
@@ -453,7 +453,10 @@ impl Layout {
             let follows = runs.last().is_some_and(|run| {
                 let before = &timeline.segments[place - 1];
                 let alike = before.step == segment.step && before.rate == segment.rate && before.bolus == 0.0;
-                alike && run.first_row.is_some_and(|first| row(segment) == Some(first + run.segments.len()))
+                alike
+                    && run
+                        .first_row
+                        .is_some_and(|first| row(segment) == Some(first + run.segments.len()))
             });
             match runs.last_mut() {
                 Some(run) if follows => run.segments.end += 1,

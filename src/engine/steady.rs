@@ -1,8 +1,8 @@
 //! What settles when one dose is repeated for ever.
 
 use super::general::General;
-use super::modes::{Modes, growth};
 use super::linear::Coefficients;
+use super::modes::{Modes, growth};
 use super::system::System;
 use super::timeline::Timeline;
 use super::{Dose, EngineError};

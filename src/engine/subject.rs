@@ -93,7 +93,9 @@ impl Subject {
 
     /// A person known by regimes.
     pub fn with_regimes(system: &System, regimes: Vec<Regime>, doses: Vec<Given>) -> Self {
-        let fixed = regimes.iter().map(|r| [r.typical.as_slice(), &r.inputs, &r.covariates].concat());
+        let fixed = regimes
+            .iter()
+            .map(|r| [r.typical.as_slice(), &r.inputs, &r.covariates].concat());
         Self {
             errors: fixed.flat_map(|fixed| system.errors_of(&fixed)).collect(),
             regimes,
@@ -109,7 +111,10 @@ impl Subject {
 
     /// The residual error of an output at a time.
     pub(crate) fn error(&self, system: &System, output: usize, time: f64) -> ErrorModel {
-        let regime = self.regimes.partition_point(|regime| regime.from <= time).saturating_sub(1);
+        let regime = self
+            .regimes
+            .partition_point(|regime| regime.from <= time)
+            .saturating_sub(1);
         let place = regime * system.outputs().len() + output;
         self.errors.get(place).copied().unwrap_or(ErrorModel::Combined {
             additive: f64::NAN,
@@ -119,7 +124,11 @@ impl Subject {
 
     /// How many occasions are told apart.
     pub fn occasions(&self) -> usize {
-        self.regimes.iter().filter_map(|regime| regime.occasion).max().map_or(0, |last| last.saturating_add(1))
+        self.regimes
+            .iter()
+            .filter_map(|regime| regime.occasion)
+            .max()
+            .map_or(0, |last| last.saturating_add(1))
     }
 
     /// Plain doses into the default route, if that and one regime is all there is.
@@ -150,10 +159,16 @@ impl Subject {
             return Err(EngineError::input("a person", "nothing is known of them"));
         }
         if self.errors.len() != self.regimes.len() * system.outputs().len() {
-            return Err(EngineError::input("a person", "the records do not fit the outputs of the model"));
+            return Err(EngineError::input(
+                "a person",
+                "the records do not fit the outputs of the model",
+            ));
         }
         if self.occasions() > self.regimes.len() {
-            return Err(EngineError::input("an occasion", "they are counted from 0, without gaps"));
+            return Err(EngineError::input(
+                "an occasion",
+                "they are counted from 0, without gaps",
+            ));
         }
         let mut before = f64::NEG_INFINITY;
         for regime in &self.regimes {
@@ -187,7 +202,10 @@ impl Subject {
             }
         }
         if !self.doses.is_empty() && system.is_cyclic() {
-            return Err(EngineError::input("a dose", "a model that repeats itself takes no doses"));
+            return Err(EngineError::input(
+                "a dose",
+                "a model that repeats itself takes no doses",
+            ));
         }
         match self.resets.iter().find(|time| !time.is_finite()) {
             Some(time) => Err(EngineError::input("a reset", time.to_string())),

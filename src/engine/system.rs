@@ -5,10 +5,10 @@
 //! integrated, driven by the former. The same equations are also compiled with every state integrated, for parameters at which
 //! no closed form exists.
 
+use super::EngineError;
 use super::linear::Linear;
 use super::omega::Omega;
 use super::parameters::Parameter;
-use super::EngineError;
 use crate::lang::linear::affine;
 use crate::lang::{Derivative, Equations, Graph, NodeId, Program, Staged};
 use std::collections::HashSet;
@@ -320,9 +320,23 @@ impl System {
         let interpolated = |place: usize| parts.interpolated.get(place).copied().unwrap_or(false);
         let graph_inputs: Vec<NodeId> = e.graph.input_nodes().collect();
         let delays = e.graph.delays().to_vec();
-        let stand_ins: Vec<NodeId> = delays.iter().filter_map(|d| graph_inputs.get(d.stands_for).copied()).collect();
-        let fixed: Vec<NodeId> = e.parameters.iter().chain(&e.inputs).chain(&e.covariates).copied().collect();
-        let moving_inputs = e.inputs.iter().enumerate().filter(|(i, _)| interpolated(*i)).map(|(_, node)| *node);
+        let stand_ins: Vec<NodeId> = delays
+            .iter()
+            .filter_map(|d| graph_inputs.get(d.stands_for).copied())
+            .collect();
+        let fixed: Vec<NodeId> = e
+            .parameters
+            .iter()
+            .chain(&e.inputs)
+            .chain(&e.covariates)
+            .copied()
+            .collect();
+        let moving_inputs = e
+            .inputs
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| interpolated(*i))
+            .map(|(_, node)| *node);
         // In this order the late inputs of every program stand: time, states, clocked states, moving inputs, delayed inputs.
         let mut late = vec![e.time];
         late.extend(e.states.iter().chain(&e.clocked).map(|state| state.node));
@@ -330,9 +344,16 @@ impl System {
         late.extend(&stand_ins);
         let mut delayed_inputs = Vec::new();
         for delay in &delays {
-            let input = graph_inputs.get(delay.input).and_then(|node| e.inputs.iter().position(|input| input == node));
+            let input = graph_inputs
+                .get(delay.input)
+                .and_then(|node| e.inputs.iter().position(|input| input == node));
             let late_set: HashSet<NodeId> = late.iter().copied().collect();
-            let lag_moves = e.graph.depends_on(&late_set).get(delay.lag.index()).copied().unwrap_or(true);
+            let lag_moves = e
+                .graph
+                .depends_on(&late_set)
+                .get(delay.lag.index())
+                .copied()
+                .unwrap_or(true);
             match input {
                 Some(input) if !lag_moves => delayed_inputs.push(input),
                 _ => {
@@ -347,7 +368,15 @@ impl System {
         let late_set: HashSet<NodeId> = late.iter().copied().collect();
         let reads = Reads::of(e);
         let everything = vec![true; e.states.len()];
-        let full = layouts(e, &fixed, &late, &parts.interpolated, &delayed_inputs, &reads, &everything);
+        let full = layouts(
+            e,
+            &fixed,
+            &late,
+            &parts.interpolated,
+            &delayed_inputs,
+            &reads,
+            &everything,
+        );
         let wanted: Vec<NodeId> = parts.outputs.iter().map(|output| output.node).collect();
         let needed = reads.needed(e, &wanted);
         let lean = layouts(e, &fixed, &late, &parts.interpolated, &delayed_inputs, &reads, &needed);
@@ -496,7 +525,13 @@ impl System {
 
     /// How the states are solved, for people: in closed form, as sums, by integration.
     pub fn solution(&self) -> [Vec<&str>; 3] {
-        let names = |places: &[usize]| places.iter().filter_map(|i| self.states.get(*i)).map(String::as_str).collect();
+        let names = |places: &[usize]| {
+            places
+                .iter()
+                .filter_map(|i| self.states.get(*i))
+                .map(String::as_str)
+                .collect()
+        };
         [
             names(&self.full.split.linear),
             names(&[self.full.split.sums.as_slice(), &self.full.split.stepped].concat()),
@@ -623,14 +658,23 @@ impl Reads {
 
     /// Whether the change of any of the `wanted` states depends on a state.
     fn drives(&self, e: &Equations, state: usize, wanted: &[bool]) -> bool {
-        let changes = e.states.iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(state, _)| state.change);
+        let changes = e
+            .states
+            .iter()
+            .zip(wanted)
+            .filter(|(_, wanted)| **wanted)
+            .map(|(state, _)| state.change);
         let mut all = changes.chain(e.clocked.iter().map(|state| state.change));
         all.any(|change| self.reads(change, state))
     }
 
     /// The states that `nodes` need, directly or through others. States that change at ticks are always followed.
     fn needed(&self, e: &Equations, nodes: &[NodeId]) -> Vec<bool> {
-        let mut todo: Vec<NodeId> = nodes.iter().copied().chain(e.clocked.iter().map(|state| state.change)).collect();
+        let mut todo: Vec<NodeId> = nodes
+            .iter()
+            .copied()
+            .chain(e.clocked.iter().map(|state| state.change))
+            .collect();
         let mut needed = vec![false; e.states.len()];
         while let Some(node) = todo.pop() {
             for (i, state) in e.states.iter().enumerate() {
@@ -661,9 +705,17 @@ fn layouts(
     let (linear, sums, rows) = closed_form(e, &late_set, reads, wanted);
     // What moves between events: time, states, inputs that are interpolated.
     let mut moving: HashSet<NodeId> = e.states.iter().map(|state| state.node).chain([e.time]).collect();
-    let inputs = e.inputs.iter().zip(interpolated).filter(|(_, on)| **on).map(|(node, _)| *node);
+    let inputs = e
+        .inputs
+        .iter()
+        .zip(interpolated)
+        .filter(|(_, on)| **on)
+        .map(|(node, _)| *node);
     moving.extend(inputs);
-    if delayed.iter().any(|input| interpolated.get(*input).copied().unwrap_or(false)) {
+    if delayed
+        .iter()
+        .any(|input| interpolated.get(*input).copied().unwrap_or(false))
+    {
         moving.extend(late);
     }
     let moves = e.graph.depends_on(&moving);
@@ -715,7 +767,10 @@ fn closed_form(
     let still = |node: NodeId| !moves.get(node.index()).copied().unwrap_or(true);
     let mut chosen: Vec<bool> = forms
         .iter()
-        .map(|form| form.as_ref().is_some_and(|f| still(f.constant) && f.coefficients.values().all(|c| still(*c))))
+        .map(|form| {
+            form.as_ref()
+                .is_some_and(|f| still(f.constant) && f.coefficients.values().all(|c| still(*c)))
+        })
         .collect();
     // A state that depends on one without closed form has none itself.
     loop {
@@ -742,20 +797,17 @@ fn closed_form(
         .chain(&sums)
         .filter_map(|i| {
             let form = forms[*i].as_ref()?;
-            let row = core.iter().map(|j| form.coefficients.get(j).copied().unwrap_or(zero)).collect();
+            let row = core
+                .iter()
+                .map(|j| form.coefficients.get(j).copied().unwrap_or(zero))
+                .collect();
             Some((row, form.constant))
         })
         .collect();
     (core, sums, rows)
 }
 
-fn layout(
-    e: &mut Equations,
-    fixed: &[NodeId],
-    late: &[NodeId],
-    solved: Solved,
-    rows: Vec<Row>,
-) -> Layout {
+fn layout(e: &mut Equations, fixed: &[NodeId], late: &[NodeId], solved: Solved, rows: Vec<Row>) -> Layout {
     let Solved {
         linear,
         sums,
@@ -785,14 +837,25 @@ fn layout(
         .filter(|k| {
             let only: HashSet<NodeId> = [node_of(e, linear[*k])].into();
             let depends = e.graph.depends_on(&only);
-            outputs.iter().chain(&entries).any(|node| depends.get(node.index()).copied().unwrap_or(true))
+            outputs
+                .iter()
+                .chain(&entries)
+                .any(|node| depends.get(node.index()).copied().unwrap_or(true))
                 || places.iter().any(|(_, column)| *column == first_linear + k)
         })
         .collect();
-    let coefficients: Vec<NodeId> = rows.into_iter().flat_map(|(row, constant)| row.into_iter().chain([constant])).collect();
+    let coefficients: Vec<NodeId> = rows
+        .into_iter()
+        .flat_map(|(row, constant)| row.into_iter().chain([constant]))
+        .collect();
     Layout {
         coefficients: Program::over(&e.graph, fixed, &coefficients),
-        held: Staged::new(&e.graph, fixed, late, &stepped.iter().map(|i| e.states[*i].change).collect::<Vec<_>>()),
+        held: Staged::new(
+            &e.graph,
+            fixed,
+            late,
+            &stepped.iter().map(|i| e.states[*i].change).collect::<Vec<_>>(),
+        ),
         stepped,
         field: Staged::new(&e.graph, fixed, late, &outputs),
         jacobian: Staged::new(&e.graph, fixed, late, &entries),
@@ -814,8 +877,12 @@ fn breaks(e: &mut Equations, fixed: &[NodeId], late: &HashSet<NodeId>) -> Breaks
         let margin = match bend {
             Bend::Turn(margin) | Bend::Steps(margin) => margin,
         };
-        let Ok(form) = affine(&mut e.graph, margin, &[e.time]) else { continue };
-        let Some(slope) = form.coefficients.get(&0).copied() else { continue };
+        let Ok(form) = affine(&mut e.graph, margin, &[e.time]) else {
+            continue;
+        };
+        let Some(slope) = form.coefficients.get(&0).copied() else {
+            continue;
+        };
         let moves = e.graph.depends_on(late);
         let still = |node: NodeId| !moves.get(node.index()).copied().unwrap_or(true);
         if !still(slope) || !still(form.constant) {

@@ -168,9 +168,9 @@ fn binary(
 
 #[cfg(test)]
 mod tests {
+    use super::super::parser;
     use super::super::program::Program;
     use super::super::scope::{Scope, Value};
-    use super::super::parser;
     use super::*;
 
     #[test]
@@ -199,7 +199,10 @@ mod tests {
                 let at = |x: f64| program.values(&[x, y])[0];
                 let expected = (at(x + h) - at(x - h)) / (2.0 * h);
                 let found = program.values(&[x, y])[1];
-                assert!((found - expected).abs() < 1e-6 * (1.0 + expected.abs()), "{text}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-6 * (1.0 + expected.abs()),
+                    "{text}: {found} {expected}"
+                );
             }
         }
     }

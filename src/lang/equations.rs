@@ -286,8 +286,10 @@ impl Equations {
                 );
             }
             if self.moves(delay.lag) {
-                return Err(LangError::new(expr.span.clone(), "the lag of a `delay` must not change with time")
-                    .with_help("it may be made of parameters, inputs and covariates"));
+                return Err(
+                    LangError::new(expr.span.clone(), "the lag of a `delay` must not change with time")
+                        .with_help("it may be made of parameters, inputs and covariates"),
+                );
             }
         }
         Ok(())
@@ -350,7 +352,8 @@ impl Equations {
     /// For every node, whether it depends on the time or on a state.
     pub(crate) fn moving(&self) -> Vec<bool> {
         let moving = self.states.iter().chain(&self.clocked).map(|state| state.node);
-        self.graph.depends_on(&moving.chain([self.time]).collect::<HashSet<_>>())
+        self.graph
+            .depends_on(&moving.chain([self.time]).collect::<HashSet<_>>())
     }
 
     /// The result or state called `name`: its node, its unit, and where it is written.
@@ -386,7 +389,9 @@ mod tests {
         Equations::parse(
             text,
             &Surroundings {
-                parameters: [("CL", "L/h"), ("V", "L"), ("Vmax", "mg/h"), ("Km", "mg/L")].map(symbol).to_vec(),
+                parameters: [("CL", "L/h"), ("V", "L"), ("Vmax", "mg/h"), ("Km", "mg/L")]
+                    .map(symbol)
+                    .to_vec(),
                 inputs: vec![
                     symbol(("wt", "kg")),
                     Symbol {
@@ -446,12 +451,32 @@ mod tests {
         assert!(parse("d/dt(CL) = 0").is_err());
         assert!(parse("CL = 1").is_err());
         assert!(parse("d/dt(A)=0\nd/dt(A)=0").is_err());
-        assert!(parse("d/dt(A) = -CL/V*A\nA(0) = A").unwrap_err().message.contains("initial"));
-        assert!(parse("d/dt(A) = -CL/V*A\nB(0) = 1").unwrap_err().message.contains("no state"));
+        assert!(
+            parse("d/dt(A) = -CL/V*A\nA(0) = A")
+                .unwrap_err()
+                .message
+                .contains("initial")
+        );
+        assert!(
+            parse("d/dt(A) = -CL/V*A\nB(0) = 1")
+                .unwrap_err()
+                .message
+                .contains("no state")
+        );
         assert!(parse("").unwrap_err().message.contains("nothing"));
         assert!(parse("vk2 = if (vk == \"GA\") 1 else 2").is_ok());
-        assert!(parse("x = if (vk == \"GT\") 1 else 2").unwrap_err().message.contains("no level"));
-        assert!(parse("x = if (wt == \"GT\") 1 else 2").unwrap_err().message.contains("category"));
+        assert!(
+            parse("x = if (vk == \"GT\") 1 else 2")
+                .unwrap_err()
+                .message
+                .contains("no level")
+        );
+        assert!(
+            parse("x = if (wt == \"GT\") 1 else 2")
+                .unwrap_err()
+                .message
+                .contains("category")
+        );
     }
 
     #[test]
@@ -461,9 +486,24 @@ mod tests {
         )
         .unwrap();
         assert_eq!((e.states.len(), e.clocked.len(), e.graph.delays().len()), (1, 1, 1));
-        assert!(parse("d/dt(A) = -CL/V*A\nA(0) = 3[g]").unwrap_err().message.contains("wrong unit"));
-        assert!(parse("d/dt(A) = -CL/V*A\nC = A/V + 3[ug/L]").unwrap_err().message.contains("only like"));
-        assert!(parse("d/dt(A) = -CL/V*A\nx = delay(A, 2)").unwrap_err().message.contains("input"));
+        assert!(
+            parse("d/dt(A) = -CL/V*A\nA(0) = 3[g]")
+                .unwrap_err()
+                .message
+                .contains("wrong unit")
+        );
+        assert!(
+            parse("d/dt(A) = -CL/V*A\nC = A/V + 3[ug/L]")
+                .unwrap_err()
+                .message
+                .contains("only like")
+        );
+        assert!(
+            parse("d/dt(A) = -CL/V*A\nx = delay(A, 2)")
+                .unwrap_err()
+                .message
+                .contains("input")
+        );
         assert!(parse("d/dt(A) = 0\nnext(A) = 1").is_err());
     }
 }

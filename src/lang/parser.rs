@@ -57,11 +57,8 @@ const UNARY_FUNCTIONS: [(&str, UnaryOp); 12] = [
 ];
 
 /// Functions of two arguments.
-const BINARY_FUNCTIONS: [(&str, BinaryOp); 3] = [
-    ("pow", BinaryOp::Pow),
-    ("min", BinaryOp::Min),
-    ("max", BinaryOp::Max),
-];
+const BINARY_FUNCTIONS: [(&str, BinaryOp); 3] =
+    [("pow", BinaryOp::Pow), ("min", BinaryOp::Min), ("max", BinaryOp::Max)];
 
 /// Functions that are not one operation but are written out, or looked up by whoever reads the formula.
 const OTHER_FUNCTIONS: [&str; 15] = [
@@ -261,7 +258,9 @@ fn unexpected(token: &Token, wanted: &str) -> LangError {
     };
     let error = LangError::new(token.span.clone(), format!("found {found}, expected {wanted}"));
     match &token.kind {
-        TokenKind::Name(_) | TokenKind::Number(_) | TokenKind::Quantity(..) => error.with_help("is an operator such as `*` missing?"),
+        TokenKind::Name(_) | TokenKind::Number(_) | TokenKind::Quantity(..) => {
+            error.with_help("is an operator such as `*` missing?")
+        }
         TokenKind::Symbol("=") => error.with_help("to compare, write `==`"),
         _ => error,
     }
@@ -335,7 +334,8 @@ impl Parser {
 
     fn statement(&mut self) -> Result<Statement, LangError> {
         let derivative = self.at_name(0, "d") && self.at(1, "/") && self.at_name(2, "dt") && self.at(3, "(");
-        let zero = matches!(self.tokens.get(self.position + 2), Some(Token { kind: TokenKind::Number(x), .. }) if *x == 0.0);
+        let zero =
+            matches!(self.tokens.get(self.position + 2), Some(Token { kind: TokenKind::Number(x), .. }) if *x == 0.0);
         let (target, target_span) = if derivative {
             self.position += 4;
             let (name, span) = self.name("the name of a state")?;
@@ -450,8 +450,14 @@ impl Parser {
         }
         let close = self.expect(")")?;
         let whole = span.start..close.span.end;
-        let unary = UNARY_FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, op)| *op);
-        let binary = BINARY_FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, op)| *op);
+        let unary = UNARY_FUNCTIONS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, op)| *op);
+        let binary = BINARY_FUNCTIONS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, op)| *op);
         let other = OTHER_FUNCTIONS.iter().find(|known| **known == name).copied();
         let count = arguments.len();
         if let Some(known) = other {
@@ -474,10 +480,8 @@ impl Parser {
             _ if name == "log" => {
                 Err(LangError::new(span, "`log` is ambiguous").with_help("write `ln` (natural) or `log10` (decimal)"))
             }
-            _ => Err(
-                LangError::new(span, format!("there is no function `{name}`"))
-                    .with_help(super::suggest::hint(name, reserved().filter(|name| name.len() > 1))),
-            ),
+            _ => Err(LangError::new(span, format!("there is no function `{name}`"))
+                .with_help(super::suggest::hint(name, reserved().filter(|name| name.len() > 1)))),
         }
     }
 }

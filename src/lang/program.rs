@@ -180,11 +180,7 @@ impl Program {
                 Step::Unary(UnaryOp::Neg, a) => -registers[a as usize],
                 Step::Unary(op, a) => apply_unary(op, registers[a as usize]),
                 Step::Binary(op, a, b) => apply_binary(op, registers[a as usize], registers[b as usize]),
-                Step::Select(c, a, b) => T::select(
-                    registers[c as usize],
-                    registers[a as usize],
-                    registers[b as usize],
-                ),
+                Step::Select(c, a, b) => T::select(registers[c as usize], registers[a as usize], registers[b as usize]),
             };
             registers[first + i] = value;
         }
@@ -215,7 +211,9 @@ impl Program {
 
     /// Whether result `index` was known in the last run of [`Self::execute_known`].
     pub fn is_known(&self, known: &[bool], index: usize) -> bool {
-        self.outputs.get(index).is_some_and(|register| known.get(*register as usize).copied().unwrap_or(false))
+        self.outputs
+            .get(index)
+            .is_some_and(|register| known.get(*register as usize).copied().unwrap_or(false))
     }
 
     /// Result `index` of the last run.

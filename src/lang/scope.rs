@@ -114,6 +114,11 @@ impl Scope {
                 })
             }
             ExprKind::Name(name) => match (self.names.get(name), name.as_str()) {
+                (Some(value), _) if value.levels.is_some() => Err(LangError::new(
+                    expr.span.clone(),
+                    format!("`{name}` is a category, not a number"),
+                )
+                .with_help("compare it with one of its levels: `name == \"level\"`")),
                 (Some(value), _) => Ok(value.clone()),
                 (None, "pi") => Ok(Value {
                     unit: self.unit(Unit::ONE),
@@ -145,9 +150,13 @@ impl Scope {
                         self.unit(Unit::ONE)
                     }
                 };
+                let node = graph.unary(*op, a_value.node);
+                if graph.value(node).is_some_and(|x| !x.is_finite()) {
+                    return Err(LangError::new(expr.span.clone(), "this has no finite value"));
+                }
                 Ok(Value {
                     unit,
-                    ..Value::number(graph.unary(*op, a_value.node))
+                    ..Value::number(node)
                 })
             }
             ExprKind::Binary(op @ (BinaryOp::Eq | BinaryOp::Ne), a, b)
@@ -159,9 +168,13 @@ impl Scope {
                 let a_value = self.lower(graph, a)?;
                 let b_value = self.lower(graph, b)?;
                 let unit = self.binary_unit(graph, *op, (a, &a_value), (b, &b_value))?;
+                let node = graph.binary(*op, a_value.node, b_value.node);
+                if graph.value(node).is_some_and(|x| !x.is_finite()) {
+                    return Err(LangError::new(expr.span.clone(), "this has no finite value"));
+                }
                 Ok(Value {
                     unit,
-                    ..Value::number(graph.binary(*op, a_value.node, b_value.node))
+                    ..Value::number(node)
                 })
             }
             ExprKind::If(condition, yes, no) => {
@@ -182,9 +195,15 @@ impl Scope {
         let (text, other) = match (&a.kind, &b.kind) {
             (ExprKind::Text(text), _) => (text, b),
             (_, ExprKind::Text(text)) => (text, a),
-            _ => return Err(LangError::new(a.span.clone(), "one side must be the level of a category")),
+            _ => {
+                return Err(LangError::new(
+                    a.span.clone(),
+                    "one side must be the level of a category",
+                ));
+            }
         };
         let value = match &other.kind {
+            ExprKind::Name(name) => self.names.get(name).cloned(),
             ExprKind::Text(_) => None,
             _ => Some(self.lower(graph, other)?),
         };
@@ -195,8 +214,10 @@ impl Scope {
             );
         };
         let Some(place) = levels.iter().position(|level| level == text) else {
-            return Err(LangError::new(other.span.clone(), format!("this category has no level \"{text}\""))
-                .with_help(suggest::hint(text, levels.iter().map(String::as_str))));
+            return Err(
+                LangError::new(other.span.clone(), format!("this category has no level \"{text}\""))
+                    .with_help(suggest::hint(text, levels.iter().map(String::as_str))),
+            );
         };
         #[expect(clippy::cast_precision_loss, reason = "a category has few levels")]
         let place = graph.constant(place as f64);

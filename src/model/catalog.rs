@@ -189,7 +189,9 @@ impl Catalog {
                 }),
             },
             None => {
-                let twins = BUILT_IN.dirs().filter(|dir| dir.get_file(dir.path().join("twin.toml")).is_some());
+                let twins = BUILT_IN
+                    .dirs()
+                    .filter(|dir| dir.get_file(dir.path().join("twin.toml")).is_some());
                 for dir in twins {
                     let shown = format!("models/{}", dir.path().display());
                     take(Definition::read(&shown, &|name| {
@@ -231,7 +233,13 @@ impl Catalog {
         };
         match folder {
             Some(folder) => {
-                let inside = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.path());
+                let inside = |path: &Path| {
+                    std::fs::read_dir(path)
+                        .into_iter()
+                        .flatten()
+                        .flatten()
+                        .map(|e| e.path())
+                };
                 for path in inside(folder).flat_map(|path| inside(&path).collect::<Vec<_>>()) {
                     if is_model(&path) {
                         let text = std::fs::read_to_string(&path).map_err(|e| e.to_string());
@@ -240,8 +248,15 @@ impl Catalog {
                 }
             }
             None => {
-                for file in BUILT_IN.dirs().flat_map(Dir::files).filter(|file| is_model(file.path())) {
-                    let text = file.contents_utf8().map(str::to_owned).ok_or("it is not text".to_owned());
+                for file in BUILT_IN
+                    .dirs()
+                    .flat_map(Dir::files)
+                    .filter(|file| is_model(file.path()))
+                {
+                    let text = file
+                        .contents_utf8()
+                        .map(str::to_owned)
+                        .ok_or("it is not text".to_owned());
                     files.push((format!("models/{}", file.path().display()), text));
                 }
             }

@@ -51,7 +51,9 @@ pub fn fit(
         };
         let results: Vec<Vec<Outcome>> = batch.par_iter().with_max_len(1).map(work).collect();
         for (place, outcomes) in batch.iter().zip(results) {
-            let Some(person) = first.people.get(*place) else { continue };
+            let Some(person) = first.people.get(*place) else {
+                continue;
+            };
             progress();
             spent += outcomes.iter().map(|outcome| outcome.time).sum::<Duration>();
             failed += usize::from(outcomes.iter().all(|outcome| outcome.found.is_err()));
@@ -89,7 +91,13 @@ impl Outcome {
 fn one(model: &Model, person: &Person, settings: &FitSettings) -> Outcome {
     let (observations, _) = person.observations();
     let start = Instant::now();
-    let found = model.fit_classes(&person.known, &person.doses, &person.resets, &observations, &settings.options);
+    let found = model.fit_classes(
+        &person.known,
+        &person.doses,
+        &person.resets,
+        &observations,
+        &settings.options,
+    );
     Outcome {
         time: start.elapsed(),
         found: found.map_err(|error| error.to_string()),
@@ -97,7 +105,9 @@ fn one(model: &Model, person: &Person, settings: &FitSettings) -> Outcome {
 }
 
 fn names<'a>(names: impl Iterator<Item = &'a String>, values: &[f64]) -> Value {
-    let pairs = names.zip(values).map(|(name, value)| (name.clone(), json!(Number(*value))));
+    let pairs = names
+        .zip(values)
+        .map(|(name, value)| (name.clone(), json!(Number(*value))));
     Value::Object(pairs.collect::<Map<_, _>>())
 }
 
@@ -145,7 +155,10 @@ fn object(model: &Model, person: &Person, outcome: &Outcome) -> Map<String, Valu
     put("minus_2_log_marginal", json!(Number(class.fit.marginal)));
     put("converged", json!(best.converged));
     put("shrinkage", names(effects.iter(), &class.fit.shrinkage));
-    let uninformed = effects.iter().zip(&class.fit.shrinkage).filter(|(_, left)| **left > UNINFORMED);
+    let uninformed = effects
+        .iter()
+        .zip(&class.fit.shrinkage)
+        .filter(|(_, left)| **left > UNINFORMED);
     put(
         "population_estimates",
         json!(uninformed.map(|(name, _)| name).collect::<Vec<_>>()),
@@ -183,7 +196,10 @@ fn object(model: &Model, person: &Person, outcome: &Outcome) -> Map<String, Valu
         .iter()
         .zip(best.ipred.iter().zip(&best.weighted_residuals))
         .map(|(observation, (ipred, residual))| {
-            let output = model.outputs().get(observation.output).map_or("", |output| output.name.as_str());
+            let output = model
+                .outputs()
+                .get(observation.output)
+                .map_or("", |output| output.name.as_str());
             json!({
                 "time": Number(observation.time),
                 "output": output,
@@ -218,7 +234,9 @@ fn class_object(model: &Model, class: &ClassFit) -> Value {
         .iter()
         .filter_map(|(place, level)| {
             let input = model.inputs().get(*place)?;
-            let InputKind::Category { levels, .. } = &input.kind else { return None };
+            let InputKind::Category { levels, .. } = &input.kind else {
+                return None;
+            };
             Some((input.name.clone(), json!(levels.get(*level)?)))
         })
         .collect();
@@ -242,7 +260,13 @@ fn table(tasks: &[Task<'_>], person: &Person, outcomes: &[Outcome], out: &mut im
             writeln!(out, "{start},.,false,.,.,.,.,{}", cell(error))?;
             continue;
         };
-        let effect_of = |place: usize| model.system().effects().iter().position(|parameter| *parameter == place);
+        let effect_of = |place: usize| {
+            model
+                .system()
+                .effects()
+                .iter()
+                .position(|parameter| *parameter == place)
+        };
         for (place, name) in model.system().parameters().iter().enumerate() {
             let at = |list: &[f64]| Number(effect_of(place).and_then(|e| list.get(e)).copied().unwrap_or(f64::NAN));
             writeln!(

@@ -90,7 +90,11 @@ impl<'m> Task<'m> {
             .collect();
         let outputs: Vec<String> = model.outputs().iter().map(|output| output.name.clone()).collect();
         let system = model.system();
-        let areas = system.states().iter().position(|name| name.starts_with("area ")).unwrap_or(system.states().len());
+        let areas = system
+            .states()
+            .iter()
+            .position(|name| name.starts_with("area "))
+            .unwrap_or(system.states().len());
         let states = system.states().get(..areas).unwrap_or_default();
         let wanted = Wanted {
             inputs: &inputs,
@@ -225,8 +229,17 @@ fn person(model: &Model, subject: dataset::Subject) -> Result<Person, StudyError
 fn known(model: &Model, subject: &dataset::Subject) -> Vec<Known> {
     let mut numbers: Vec<i64> = Vec::new();
     let mut occasions = subject.occasions.iter().peekable();
-    let mut rows: Vec<(f64, Vec<Option<f64>>)> = subject.inputs.iter().map(|row| (row.time, row.values.clone())).collect();
-    rows.extend(subject.occasions.iter().map(|(time, _)| (*time, vec![None; model.inputs().len()])));
+    let mut rows: Vec<(f64, Vec<Option<f64>>)> = subject
+        .inputs
+        .iter()
+        .map(|row| (row.time, row.values.clone()))
+        .collect();
+    rows.extend(
+        subject
+            .occasions
+            .iter()
+            .map(|(time, _)| (*time, vec![None; model.inputs().len()])),
+    );
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut occasion = None;
     rows.into_iter()

@@ -32,7 +32,11 @@ pub fn draw(task: &Task<'_>, title: &str, log_scale: bool, progress: impl Fn() +
         })
         .collect();
     let figure = Figure {
-        title: if title.is_empty() { model.title.clone() } else { title.to_owned() },
+        title: if title.is_empty() {
+            model.title.clone()
+        } else {
+            title.to_owned()
+        },
         subtitle: format!("{} ({})", model.id, model.citation),
         time_label: format!("time ({})", model.time_unit),
         panels: panels?.into_iter().flatten().collect(),
@@ -44,16 +48,32 @@ pub fn draw(task: &Task<'_>, title: &str, log_scale: bool, progress: impl Fn() +
 fn person_panels(model: &Model, person: &Person) -> Result<Vec<Panel>, StudyError> {
     let (observations, _) = person.observations();
     let fits = model
-        .fit_classes(&person.known, &person.doses, &person.resets, &observations, &FitOptions::default())
+        .fit_classes(
+            &person.known,
+            &person.doses,
+            &person.resets,
+            &observations,
+            &FitOptions::default(),
+        )
         .map_err(|error| StudyError::from((person, error)))?;
     let Some((class, best)) = fits.first().and_then(|class| Some((class, class.fit.best()?))) else {
         return Err(person.error("it has no fit"));
     };
     let failed = |error| StudyError::from((person, error));
     let (first, last) = person.span().unwrap_or((0.0, 1.0));
-    let times: Vec<f64> = (0..=POINTS).map(|i| first + (last - first) * i as f64 / POINTS as f64).collect();
+    let times: Vec<f64> = (0..=POINTS)
+        .map(|i| first + (last - first) * i as f64 / POINTS as f64)
+        .collect();
     let system = model.system();
-    let run = |eta: &[f64]| course(system, &class.subject, Values::Effects(eta), &times, Precision::default());
+    let run = |eta: &[f64]| {
+        course(
+            system,
+            &class.subject,
+            Values::Effects(eta),
+            &times,
+            Precision::default(),
+        )
+    };
     let individual = run(&best.eta).map_err(failed)?;
     let population = run(&vec![0.0; best.eta.len()]).map_err(failed)?;
     let sample = class.fit.sample(system, DRAWS, SEED).map_err(failed)?;
@@ -79,7 +99,8 @@ fn person_panels(model: &Model, person: &Person) -> Result<Vec<Panel>, StudyErro
         if observed.is_empty() && model.outputs().len() > 1 {
             continue;
         }
-        let value = |course: &crate::engine::Trajectory, i: usize| course.at(i).get(output).copied().unwrap_or(f64::NAN);
+        let value =
+            |course: &crate::engine::Trajectory, i: usize| course.at(i).get(output).copied().unwrap_or(f64::NAN);
         let band = |level: f64| -> Vec<f64> {
             (0..times.len())
                 .map(|i| {

@@ -96,7 +96,7 @@ fn one(
     if let (Some(every), Some((first, last))) = (settings.every, person.span()) {
         let steps = ((last - first) / every + NEAR).floor();
         // Not written as `steps >= MOST_ROWS`, so that NaN is refused.
-        if !(steps < MOST_ROWS) {
+        if steps.is_nan() || steps >= MOST_ROWS {
             return Err(person.error(format!("rows every {every} from {first} to {last} are too many")));
         }
         // The times of the file as they are; a regular one that differs from them by rounding is the same.
@@ -122,7 +122,9 @@ fn one(
         Individuals::Parameters(table) => {
             let mut rows = rows_of(table, person);
             let (Some(row), None) = (rows.next(), rows.next()) else {
-                return Err(person.error("the file of parameters needs one row for it, by ID, or one row for all without ID"));
+                return Err(
+                    person.error("the file of parameters needs one row for it, by ID, or one row for all without ID")
+                );
             };
             let mut parameters = subject.typical().to_vec();
             set(&mut parameters, table, row);
@@ -144,7 +146,9 @@ fn one(
         Individuals::Draws(n, seed) => {
             // Every subject has draws of its own, which do not depend on the others.
             let own = person.id.bytes().fold(*seed, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(17)
+                (hash ^ u64::from(byte))
+                    .wrapping_mul(0x0000_0100_0000_01b3)
+                    .rotate_left(17)
             });
             let effects = subject
                 .prior_effects(system, *n, own)
@@ -158,7 +162,10 @@ fn one(
 
 /// The rows of a table that are for a subject: with its ID, or without any.
 fn rows_of<'t>(table: &'t ParameterTable, person: &Person) -> impl Iterator<Item = &'t [f64]> {
-    let rows = table.rows.iter().filter(|(id, _)| id.as_ref().is_none_or(|id| *id == person.id));
+    let rows = table
+        .rows
+        .iter()
+        .filter(|(id, _)| id.as_ref().is_none_or(|id| *id == person.id));
     rows.map(|(_, values)| values.as_slice())
 }
 
@@ -184,7 +191,10 @@ fn rows(
     Ok((0..times.len())
         .map(|i| {
             let row = course.at(i);
-            let shown = columns.places.iter().map(|place| row.get(*place).copied().unwrap_or(f64::NAN));
+            let shown = columns
+                .places
+                .iter()
+                .map(|place| row.get(*place).copied().unwrap_or(f64::NAN));
             shown.chain(measures.get(i).into_iter().flatten().copied()).collect()
         })
         .collect())
@@ -239,8 +249,13 @@ impl Columns {
     ) -> Result<(), StudyError> {
         let values = |draw: &Rows, row: usize| draw.get(row).cloned().unwrap_or_default();
         let tables: Vec<(Option<usize>, Vec<String>, Rows)> = if several && !settings.each {
-            let names = self.names.iter().flat_map(|name| LEVELS.iter().map(move |(_, level)| format!("{name}_{level}")));
-            let rows = (0..times.len()).map(|row| quantiles(draws, row, self.names.len())).collect();
+            let names = self
+                .names
+                .iter()
+                .flat_map(|name| LEVELS.iter().map(move |(_, level)| format!("{name}_{level}")));
+            let rows = (0..times.len())
+                .map(|row| quantiles(draws, row, self.names.len()))
+                .collect();
             vec![(None, names.collect(), rows)]
         } else {
             let number = |i: usize| several.then_some(i + 1);

@@ -59,7 +59,10 @@ mod tests {
         assert_eq!(Number(0.1).to_string(), "0.1");
         assert_eq!(Number(3.14733e-8).to_string(), "3.14733e-8");
         assert_eq!(Number(f64::NAN).to_string(), ".");
-        assert_eq!(serde_json::to_string(&[Number(1.5), Number(f64::INFINITY)]).unwrap(), "[1.5,null]");
+        assert_eq!(
+            serde_json::to_string(&[Number(1.5), Number(f64::INFINITY)]).unwrap(),
+            "[1.5,null]"
+        );
         assert_eq!(cell("a,\"b"), "\"a,\"\"b\"");
     }
 }

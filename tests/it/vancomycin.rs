@@ -67,7 +67,7 @@ fn the_models_vote_as_published() {
         let individual = model.individual(&person).unwrap();
         let fit = engine::fit(
             model.system(),
-            &individual.subject(&model, &doses),
+            &individual.subject(model, &doses),
             &levels,
             &FitOptions::default(),
         )

@@ -539,8 +539,14 @@ impl<T: Number> Solver<T> {
 
     /// The state that changes fastest for its size.
     fn fastest_state(&self, y: &[T]) -> usize {
-        let rates = self.explicit.stages[0].iter().zip(y).map(|(f, y)| f.largest() / y.largest());
-        let fastest = rates.enumerate().fold((0, 0.0), |worst, (i, rate)| if rate > worst.1 { (i, rate) } else { worst });
+        let rates = self.explicit.stages[0]
+            .iter()
+            .zip(y)
+            .map(|(f, y)| f.largest() / y.largest());
+        let fastest = rates.enumerate().fold(
+            (0, 0.0),
+            |worst, (i, rate)| if rate > worst.1 { (i, rate) } else { worst },
+        );
         fastest.0
     }
 

@@ -596,7 +596,8 @@ fn a_blow_up_is_a_fault_near_its_time() {
         let fault = s
             .advance(&mut case::<BlowUp, f64>(&[]), 0.0, 2.0, &mut [1.0])
             .unwrap_err();
-        let (Fault::NotFinite { time, .. } | Fault::TooManySteps { time, .. } | Fault::StepTooSmall { time, .. }) = fault
+        let (Fault::NotFinite { time, .. } | Fault::TooManySteps { time, .. } | Fault::StepTooSmall { time, .. }) =
+            fault
         else {
             panic!("{fault}");
         };

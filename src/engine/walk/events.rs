@@ -13,7 +13,10 @@ pub(super) enum Kind {
     Break,
     Tick,
     Mark(usize),
-    InfusionEnd { state: usize, dose: usize },
+    InfusionEnd {
+        state: usize,
+        dose: usize,
+    },
     Reset,
     /// A dose that had been repeated before is given: it has yet to enter.
     Settle(usize),
@@ -41,7 +44,11 @@ pub(super) struct Entering<T> {
 
 impl<T: Number> Walker<'_, T> {
     /// Events that are known before the walk, in their order, and the doses with their numbers.
-    pub(super) fn fixed_events(&self, start: f64, entering: &mut Vec<Entering<T>>) -> Result<Vec<Event<T>>, EngineError> {
+    pub(super) fn fixed_events(
+        &self,
+        start: f64,
+        entering: &mut Vec<Entering<T>>,
+    ) -> Result<Vec<Event<T>>, EngineError> {
         let at = |time: f64, kind| Event {
             time: T::constant(time),
             kind,

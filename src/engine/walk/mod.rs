@@ -230,7 +230,8 @@ impl<'a, T: Number> Walker<'a, T> {
             ];
             if let Some((from, every, k)) = &mut ticks {
                 let tick = *from + *every * *k;
-                let first = coming.iter().flatten().all(|time| *time >= tick) && !coming[0].is_some_and(|time| is_at(tick, time));
+                let first = coming.iter().flatten().all(|time| *time >= tick)
+                    && !coming[0].is_some_and(|time| is_at(tick, time));
                 if first && tick < last_mark && !jump && self.is_idle(tick) {
                     *k += 1.0;
                     continue;
@@ -424,7 +425,9 @@ fn out_of_step(time: f64) -> EngineError {
 
 /// Writes what changes in time into the registers of a late program: time, states, moving and delayed inputs.
 fn load<T: Number>(frame: &mut Frame<T>, now: T, state: &[T], moving: &[(T, T)]) {
-    let late = std::iter::once(now).chain(state.iter().copied()).chain(moving.iter().map(|(value, _)| *value));
+    let late = std::iter::once(now)
+        .chain(state.iter().copied())
+        .chain(moving.iter().map(|(value, _)| *value));
     for (cell, value) in frame.inputs().iter_mut().zip(late) {
         *cell = value;
     }

@@ -140,7 +140,8 @@ impl<'a, T: Number> Walker<'a, T> {
         }
         if !layout.integrated.is_empty() {
             self.solved.clear();
-            self.solved.extend(layout.integrated.iter().map(|state| self.state[*state]));
+            self.solved
+                .extend(layout.integrated.iter().map(|state| self.state[*state]));
             let hair = T::constant(SAME * from.largest().max(to.largest()));
             let turns = system.breaks.program.output_count() > 0;
             let inside = turns.then(|| (from + hair, to - hair));
@@ -210,7 +211,11 @@ impl<'a, T: Number> Walker<'a, T> {
 
     /// The way of solving that holds now.
     pub(super) fn layout(&self) -> &'a Layout {
-        if self.closed { &self.layouts.split } else { &self.layouts.whole }
+        if self.closed {
+            &self.layouts.split
+        } else {
+            &self.layouts.whole
+        }
     }
 
     pub(super) fn read_now(&mut self, now: T) {

@@ -47,7 +47,10 @@ impl<T: Number> Walker<'_, T> {
         self.unknown.push(false);
         self.unknown.resize(1 + n, true);
         self.unknown.resize(1 + self.state.len(), false);
-        self.unknown.resize(1 + self.state.len() + self.moving.len(), self.system.interpolated.contains(&true));
+        self.unknown.resize(
+            1 + self.state.len() + self.moving.len(),
+            self.system.interpolated.contains(&true),
+        );
         self.unknown.resize(program.input_count(), false);
         program.execute_known(&mut self.ticking, &self.unknown, &mut self.known);
         (0..program.output_count()).all(|i| {

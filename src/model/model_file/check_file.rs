@@ -78,8 +78,15 @@ impl Names<'_> {
     fn places(&self) -> Vec<(&str, Place)> {
         let outputs = self.system.outputs().iter().map(|output| output.name.as_str());
         let followed = self.system.followed().iter().map(String::as_str);
-        let values = outputs.chain(followed).enumerate().map(|(i, name)| (name, Place::Value(i)));
-        let measures = self.measures.iter().enumerate().map(|(i, m)| (m.name.as_str(), Place::Measure(i)));
+        let values = outputs
+            .chain(followed)
+            .enumerate()
+            .map(|(i, name)| (name, Place::Value(i)));
+        let measures = self
+            .measures
+            .iter()
+            .enumerate()
+            .map(|(i, m)| (m.name.as_str(), Place::Measure(i)));
         values.chain(measures).collect()
     }
 }
@@ -94,7 +101,9 @@ pub(super) fn read(
 
 fn read_one(source: Source<'_>, mut table: Table<'_, '_>, names: &Names<'_>) -> Result<Check, ModelError> {
     let name = table.required_text("name", "what is checked")?.into_inner();
-    let origin = table.required_text("source", "where the numbers come from")?.into_inner();
+    let origin = table
+        .required_text("source", "where the numbers come from")?
+        .into_inner();
     let parameter_names: Vec<&str> = names.parameters.iter().map(|p| p.name.as_str()).collect();
     let covariate_names: Vec<&str> = names.covariates.iter().map(|c| c.name.as_str()).collect();
     let effect_names: Vec<&str> = names.system.effect_names().iter().map(String::as_str).collect();
@@ -138,8 +147,14 @@ fn read_one(source: Source<'_>, mut table: Table<'_, '_>, names: &Names<'_>) -> 
     let expect_fitted = rows(&mut table, "expect_fitted")?;
     let observed = observed(source, &mut table, names.system)?;
     let fitted = table.numbers("fitted")?;
-    if let Some(fitted) = fitted.as_ref().filter(|fitted| fitted.get_ref().len() != observed.len()) {
-        return Err(source.error(fitted.span().start, "`fitted` needs one number for each of the `observed`"));
+    if let Some(fitted) = fitted
+        .as_ref()
+        .filter(|fitted| fitted.get_ref().len() != observed.len())
+    {
+        return Err(source.error(
+            fitted.span().start,
+            "`fitted` needs one number for each of the `observed`",
+        ));
     }
     let tolerance = tolerance(&mut table)?;
     let at = table.at();
@@ -197,9 +212,13 @@ fn moments<'t, 'a>(
 ) -> Result<Vec<Moment<'t, 'a>>, ModelError> {
     let mut rows = Vec::new();
     for mut row in table.tables(key)? {
-        let time = row
-            .number("t")?
-            .ok_or_else(|| source.error_with(row.at(), format!("each row of `{key}` has a time"), "write { t = 12, ... }"))?;
+        let time = row.number("t")?.ok_or_else(|| {
+            source.error_with(
+                row.at(),
+                format!("each row of `{key}` has a time"),
+                "write { t = 12, ... }",
+            )
+        })?;
         let rest = row.entries().into_iter().filter(|entry| entry.key != "t");
         rows.push(Moment {
             time: time.into_inner(),
@@ -223,7 +242,11 @@ fn input(
 ) -> Result<(usize, f64), ModelError> {
     let place = inputs.iter().position(|input| input.name == key).ok_or_else(|| {
         let message = format!("the model has no input `{key}`");
-        source.error_with(at, message, suggest::hint(key, inputs.iter().map(|input| input.name.as_str())))
+        source.error_with(
+            at,
+            message,
+            suggest::hint(key, inputs.iter().map(|input| input.name.as_str())),
+        )
     })?;
     let levels = match inputs.get(place).map(|input| &input.kind) {
         Some(InputKind::Category { levels, .. }) => levels,
@@ -235,7 +258,11 @@ fn input(
     };
     let level = found.ok_or_else(|| {
         let list: Vec<String> = levels.iter().map(|level| format!("\"{level}\"")).collect();
-        source.error_with(value.span().start, format!("`{key}` has no such level"), list.join(", "))
+        source.error_with(
+            value.span().start,
+            format!("`{key}` has no such level"),
+            list.join(", "),
+        )
     })?;
     Ok((place, level as f64))
 }
@@ -264,9 +291,8 @@ fn doses(source: Source<'_>, table: &mut Table<'_, '_>, system: &System) -> Resu
     }
     for mut repeat in table.tables("repeat")? {
         let at = repeat.at();
-        let mut number = |key: &'static str| -> Result<Option<f64>, ModelError> {
-            Ok(repeat.number(key)?.map(Spanned::into_inner))
-        };
+        let mut number =
+            |key: &'static str| -> Result<Option<f64>, ModelError> { Ok(repeat.number(key)?.map(Spanned::into_inner)) };
         let (amount, every, times) = (number("amount")?, number("every")?, number("times")?);
         let (from, duration) = (number("from")?.unwrap_or(0.0), number("duration")?.unwrap_or(0.0));
         let to = repeat.text("to")?;
@@ -283,11 +309,22 @@ fn doses(source: Source<'_>, table: &mut Table<'_, '_>, system: &System) -> Resu
         let route = match &to {
             None => 0,
             Some(name) => {
-                let states = system.routes().list().iter().filter_map(|route| system.states().get(route.state));
-                states.clone().position(|state| state == name.get_ref()).ok_or_else(|| {
-                    let message = format!("`{}` receives no doses", name.get_ref());
-                    source.error_with(name.span().start, message, suggest::hint(name.get_ref(), states.map(String::as_str)))
-                })?
+                let states = system
+                    .routes()
+                    .list()
+                    .iter()
+                    .filter_map(|route| system.states().get(route.state));
+                states
+                    .clone()
+                    .position(|state| state == name.get_ref())
+                    .ok_or_else(|| {
+                        let message = format!("`{}` receives no doses", name.get_ref());
+                        source.error_with(
+                            name.span().start,
+                            message,
+                            suggest::hint(name.get_ref(), states.map(String::as_str)),
+                        )
+                    })?
             }
         };
         let mut k = 0.0;
@@ -322,9 +359,10 @@ fn observed(source: Source<'_>, table: &mut Table<'_, '_>, system: &System) -> R
         };
         for (key, at, value) in row.rest.iter().filter(|(key, ..)| *key != "below" && *key != "above") {
             let known = system.outputs().iter().map(|output| output.name.as_str());
-            let output = known.clone().position(|name| name == *key).ok_or_else(|| {
-                source.error_with(*at, format!("`{key}` is not observed"), suggest::hint(key, known))
-            })?;
+            let output = known
+                .clone()
+                .position(|name| name == *key)
+                .ok_or_else(|| source.error_with(*at, format!("`{key}` is not observed"), suggest::hint(key, known)))?;
             list.push(Observation {
                 time: row.time,
                 value: finite(source, value)?,

@@ -43,7 +43,11 @@ impl Log<'_> {
             name: format!("{}: {what}", self.check.name),
             expected,
             found,
-            why: if found.is_none() { self.why.clone() } else { String::new() },
+            why: if found.is_none() {
+                self.why.clone()
+            } else {
+                String::new()
+            },
             tolerance,
             passed,
             source: self.check.source.clone(),
@@ -72,16 +76,26 @@ fn run_one(model: &Model, check: &Check) -> Vec<CheckResult> {
         why: String::new(),
     };
     let t = check.tolerance;
-    let individual = check.known.first().and_then(|known| log.noted(model.individual_of(&known.inputs)));
+    let individual = check
+        .known
+        .first()
+        .and_then(|known| log.noted(model.individual_of(&known.inputs)));
     let typical: Vec<f64> = individual.as_ref().map(|i| i.typical().to_vec()).unwrap_or_default();
     let name = |i: usize| model.parameters.get(i).map_or("?", |parameter| parameter.name.as_str());
     for (i, expected) in &check.covariates {
-        let found = individual.as_ref().and_then(|individual| individual.covariates().get(*i));
+        let found = individual
+            .as_ref()
+            .and_then(|individual| individual.covariates().get(*i));
         let what = found.map_or("covariate", |(name, _)| name.as_str()).to_owned();
         log.relative(what, *expected, found.map(|(_, x)| *x), t.relative);
     }
     for (i, expected) in &check.typical {
-        log.relative(format!("typical {}", name(*i)), *expected, typical.get(*i).copied(), t.relative);
+        log.relative(
+            format!("typical {}", name(*i)),
+            *expected,
+            typical.get(*i).copied(),
+            t.relative,
+        );
     }
     let subject = log.noted(model.subject(&check.known, check.doses.clone(), Vec::new()));
     if !check.expect.is_empty() {
@@ -139,7 +153,14 @@ fn run_one(model: &Model, check: &Check) -> Vec<CheckResult> {
         log.relative(format!("fitted value {}", i + 1), *expected, found, t.fitted);
     }
     let eta: Vec<f64> = best.map(|mode| mode.eta.clone()).unwrap_or_default();
-    expect(&mut log, model, subject.as_ref(), Values::Effects(&eta), &check.expect_fitted, t.fitted);
+    expect(
+        &mut log,
+        model,
+        subject.as_ref(),
+        Values::Effects(&eta),
+        &check.expect_fitted,
+        t.fitted,
+    );
     log.results
 }
 
@@ -166,7 +187,12 @@ fn expect(
         for (place, expected) in &row.values {
             let (what, value) = match place {
                 Place::Value(k) => {
-                    let names = model.system.outputs().iter().map(|o| &o.name).chain(model.system.followed());
+                    let names = model
+                        .system
+                        .outputs()
+                        .iter()
+                        .map(|o| &o.name)
+                        .chain(model.system.followed());
                     let value = found.as_ref().and_then(|course| course.at(i).get(*k)).copied();
                     (names.clone().nth(*k).cloned().unwrap_or_default(), value)
                 }
@@ -185,9 +211,11 @@ fn expect(
 fn classes(log: &mut Log<'_>, model: &Model, check: &Check) {
     let found = log.noted(model.fit_classes(&check.known, &check.doses, &[], &check.observed, &FitOptions::default()));
     for (levels, expected) in &check.classes {
-        let class = found
-            .as_ref()
-            .and_then(|classes| classes.iter().find(|class| levels.iter().all(|level| class.levels.contains(level))));
+        let class = found.as_ref().and_then(|classes| {
+            classes
+                .iter()
+                .find(|class| levels.iter().all(|level| class.levels.contains(level)))
+        });
         log.add(
             "probability of a class".to_owned(),
             *expected,

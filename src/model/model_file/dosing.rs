@@ -22,7 +22,9 @@ impl<'a> Reader<'a> {
                 let name = Spanned::new(entry.at..entry.at, entry.key.to_owned());
                 let state = self.state(&name, equations)?;
                 if routes.iter().any(|route| route.state == state) {
-                    return Err(self.source.error(entry.at, format!("`{}` receives doses already", entry.key)));
+                    return Err(self
+                        .source
+                        .error(entry.at, format!("`{}` receives doses already", entry.key)));
                 }
                 let mut inner = self.inner(&entry, "doses to")?;
                 routes.push(self.route(&mut inner, state, equations, time)?);
@@ -51,7 +53,10 @@ impl<'a> Reader<'a> {
         equations: &mut Equations,
         time: &Unit,
     ) -> Result<Route, ModelError> {
-        let unit = equations.states.get(state).map_or(Unit::ONE, |state| state.unit.clone());
+        let unit = equations
+            .states
+            .get(state)
+            .map_or(Unit::ONE, |state| state.unit.clone());
         let bioavailability = self.enters(table, "bioavailability", equations, None)?;
         let lag = self.enters(table, "lag", equations, Some(time))?;
         let duration = self.enters(table, "duration", equations, Some(time))?;
@@ -81,9 +86,10 @@ impl<'a> Reader<'a> {
             && !wanted.same(found)
             && !found.is_one()
         {
-            return Err(self
-                .source
-                .error(text.span().start, format!("`{key}` has the wrong unit: {}", wanted.difference(found))));
+            return Err(self.source.error(
+                text.span().start,
+                format!("`{key}` has the wrong unit: {}", wanted.difference(found)),
+            ));
         }
         if equations.depends_on_state(value.node) {
             return Err(self.source.error_with(

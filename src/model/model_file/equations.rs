@@ -24,13 +24,17 @@ impl<'a> Reader<'a> {
         let text = table.required_text("text", "the equations, between ''' and '''")?;
         let unchecked = table.text("unchecked")?;
         if let Some(empty) = unchecked.as_ref().filter(|reason| reason.get_ref().trim().is_empty()) {
-            return Err(self.source.error(empty.span().start, "`unchecked` says why the units are not followed"));
+            return Err(self
+                .source
+                .error(empty.span().start, "`unchecked` says why the units are not followed"));
         }
         let mut units: Vec<(Spanned<String>, Unit)> = Vec::new();
         if let Some(states) = table.table("states")? {
             for entry in states.entries() {
                 let DeValue::String(code) = entry.value.get_ref() else {
-                    return Err(self.source.error(entry.value.span().start, "a unit is a text, such as \"mg/L\""));
+                    return Err(self
+                        .source
+                        .error(entry.value.span().start, "a unit is a text, such as \"mg/L\""));
                 };
                 let unit = self.unit(&Spanned::new(entry.value.span(), code.to_string()))?;
                 units.push((Spanned::new(entry.at..entry.at, entry.key.to_owned()), unit));
@@ -57,13 +61,23 @@ impl<'a> Reader<'a> {
                 .map(|c| Symbol::quantity(&c.name, Unit::parse(&c.unit).unwrap_or(Unit::ONE)))
                 .collect(),
             amount: amount.clone(),
-            states: units.iter().map(|(name, unit)| (name.get_ref().clone(), unit.clone())).collect::<BTreeMap<_, _>>(),
+            states: units
+                .iter()
+                .map(|(name, unit)| (name.get_ref().clone(), unit.clone()))
+                .collect::<BTreeMap<_, _>>(),
             time: time.clone(),
             follow_units: unchecked.is_none(),
         };
         let equations = Equations::parse(text.get_ref(), &around).map_err(|error| self.inside(&text, &error))?;
-        let states = equations.states.iter().chain(&equations.clocked).map(|state| state.name.as_str());
-        if let Some((name, _)) = units.iter().find(|(name, _)| !states.clone().any(|state| state == name.get_ref())) {
+        let states = equations
+            .states
+            .iter()
+            .chain(&equations.clocked)
+            .map(|state| state.name.as_str());
+        if let Some((name, _)) = units
+            .iter()
+            .find(|(name, _)| !states.clone().any(|state| state == name.get_ref()))
+        {
             return Err(self.source.error_with(
                 name.span().start,
                 format!("there is no state `{}`", name.get_ref()),
@@ -112,7 +126,11 @@ impl<'a> Reader<'a> {
         let tolerance = table.number("tolerance")?;
         let at_most = table.number("at_most")?;
         table.finish()?;
-        if let Some(bad) = tolerance.iter().chain(&at_most).find(|x| *x.get_ref() <= 0.0 || *x.get_ref() > 1e6) {
+        if let Some(bad) = tolerance
+            .iter()
+            .chain(&at_most)
+            .find(|x| *x.get_ref() <= 0.0 || *x.get_ref() > 1e6)
+        {
             return Err(self.source.error(bad.span().start, "a number above 0 is needed here"));
         }
         Ok(Cycle {
@@ -124,7 +142,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A formula of what does not change between events.
-    pub(super) fn still(&self, equations: &mut Equations, text: &Spanned<String>) -> Result<crate::lang::NodeId, ModelError> {
+    pub(super) fn still(
+        &self,
+        equations: &mut Equations,
+        text: &Spanned<String>,
+    ) -> Result<crate::lang::NodeId, ModelError> {
         let node = self.numbers(equations, text)?;
         if equations.moves(node) {
             return Err(self.source.error_with(
@@ -142,7 +164,9 @@ impl<'a> Reader<'a> {
             DeValue::String(text) => Ok(Spanned::new(value.span(), text.to_string())),
             other => match super::super::table::number(other) {
                 Some(number) => Ok(Spanned::new(value.span(), format!("{number}"))),
-                None => Err(self.source.error(value.span().start, "a number or a formula is needed here")),
+                None => Err(self
+                    .source
+                    .error(value.span().start, "a number or a formula is needed here")),
             },
         }
     }

@@ -112,14 +112,19 @@ impl<'a> Reader<'a> {
             table.finish()?;
             let declared = self.unit(&unit)?;
             if equations.knows(entry.key) {
-                return Err(self.source.error(entry.at, format!("the name `{}` is already taken", entry.key)));
+                return Err(self
+                    .source
+                    .error(entry.at, format!("the name `{}` is already taken", entry.key)));
             }
             let expr = parser::formula(formula.get_ref()).map_err(|error| self.inside(&formula, &error))?;
             let mut calls = Vec::new();
             let mut times = Vec::new();
             let names: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
             let mut read_call = |name: &'static str, list: &[parser::Expr], span: &std::ops::Range<usize>| {
-                let function = FUNCTIONS.iter().find(|(known, _)| *known == name).map_or(Function::Area, |(_, f)| *f);
+                let function = FUNCTIONS
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map_or(Function::Area, |(_, f)| *f);
                 let wanted = if function == Function::At { 2 } else { 1 };
                 let (Some(first), true) = (list.first(), list.len() == wanted) else {
                     let message = format!("`{name}` takes {wanted} value(s), found {}", list.len());
@@ -150,11 +155,21 @@ impl<'a> Reader<'a> {
                 calls.push((function, place, drafts.stand_ins.len() - 1));
                 Ok(stand_in)
             };
-            let expr = expr.replace_calls(&names, &mut read_call).map_err(|error| self.inside(&formula, &error))?;
-            if has_cycle && calls.iter().any(|(f, ..)| matches!(f, Function::FirstTime | Function::TimeWhere)) {
-                return Err(self.source.error(formula.span().start, "a model that repeats itself has no first time"));
+            let expr = expr
+                .replace_calls(&names, &mut read_call)
+                .map_err(|error| self.inside(&formula, &error))?;
+            if has_cycle
+                && calls
+                    .iter()
+                    .any(|(f, ..)| matches!(f, Function::FirstTime | Function::TimeWhere))
+            {
+                return Err(self
+                    .source
+                    .error(formula.span().start, "a model that repeats itself has no first time"));
             }
-            let value = equations.formula(&expr).map_err(|error| self.inside(&formula, &error))?;
+            let value = equations
+                .formula(&expr)
+                .map_err(|error| self.inside(&formula, &error))?;
             if let Some(found) = value.unit.as_ref().filter(|found| !declared.same(found)) {
                 return Err(self.source.error(
                     unit.span().start,
@@ -164,7 +179,10 @@ impl<'a> Reader<'a> {
             if equations.moves(value.node) {
                 return Err(self.source.error_with(
                     formula.span().start,
-                    format!("`{}` is not one number: it still depends on the time or on a state", entry.key),
+                    format!(
+                        "`{}` is not one number: it still depends on the time or on a state",
+                        entry.key
+                    ),
                     "take a number from the course: area(..), highest(..), lowest(..), at(.., time) and the like",
                 ));
             }
@@ -186,9 +204,17 @@ impl<'a> Reader<'a> {
 impl Drafts {
     /// What is to be followed: states and results by their names, then what the measures look at.
     pub(super) fn followed(&self, equations: &Equations) -> Vec<(String, NodeId)> {
-        let states = equations.states.iter().chain(&equations.clocked).map(|s| (s.name.clone(), s.node));
+        let states = equations
+            .states
+            .iter()
+            .chain(&equations.clocked)
+            .map(|s| (s.name.clone(), s.node));
         let results = equations.assigned.iter().map(|a| (a.name.clone(), a.node));
-        let probes = self.probes.iter().enumerate().map(|(i, node)| (format!("measure {i}"), *node));
+        let probes = self
+            .probes
+            .iter()
+            .enumerate()
+            .map(|(i, node)| (format!("measure {i}"), *node));
         states.chain(results).chain(probes).collect()
     }
 
@@ -197,7 +223,11 @@ impl Drafts {
         let named = equations.states.len() + equations.clocked.len() + equations.assigned.len();
         let first_probe = outputs + named;
         let first_area = first_probe + self.probes.len();
-        let fixed = equations.parameters.iter().chain(&equations.inputs).chain(&equations.covariates);
+        let fixed = equations
+            .parameters
+            .iter()
+            .chain(&equations.inputs)
+            .chain(&equations.covariates);
         let given: Vec<NodeId> = fixed.chain(&self.stand_ins).copied().collect();
         self.list
             .iter()
@@ -296,7 +326,11 @@ impl Looker<'_> {
                 *cell = value;
             }
         }
-        Ok(measures.iter().filter_map(|m| values.get(m.stands_at)).copied().collect())
+        Ok(measures
+            .iter()
+            .filter_map(|m| values.get(m.stands_at))
+            .copied()
+            .collect())
     }
 
     fn call(&mut self, call: &Call, window: [f64; 3], time: f64) -> Result<f64, EngineError> {
@@ -316,17 +350,27 @@ impl Looker<'_> {
             let course = self.follower.course(&[from, to])?;
             let at = |i: usize| course.at(i).get(call.place).copied().unwrap_or(f64::NAN);
             let area = at(1) - at(0);
-            return Ok(if call.function == Function::Area { area } else { area / span });
+            return Ok(if call.function == Function::Area {
+                area
+            } else {
+                area / span
+            });
         }
         let grid = self.window(window)?;
         let (_, times, course) = &self.windows[grid];
-        let values: Vec<f64> = (0..times.len()).map(|i| course.at(i).get(call.place).copied().unwrap_or(f64::NAN)).collect();
+        let values: Vec<f64> = (0..times.len())
+            .map(|i| course.at(i).get(call.place).copied().unwrap_or(f64::NAN))
+            .collect();
         let times = times.clone();
         let closer = every == 0.0;
         match call.function {
             Function::Highest | Function::TimeOfHighest => {
                 let (time, value) = self.extreme(call.place, &times, &values, 1.0, closer)?;
-                Ok(if call.function == Function::Highest { value } else { time })
+                Ok(if call.function == Function::Highest {
+                    value
+                } else {
+                    time
+                })
             }
             Function::Lowest | Function::TimeOfLowest => {
                 let (time, value) = self.extreme(call.place, &times, &values, -1.0, closer)?;
@@ -411,7 +455,9 @@ impl Looker<'_> {
                 .filter(|i| !values[*i].is_nan())
                 .reduce(|a, b| if sign * values[b] > sign * values[a] { b } else { a })
         };
-        let Some(mut best) = best_of(values) else { return Ok((f64::NAN, f64::NAN)) };
+        let Some(mut best) = best_of(values) else {
+            return Ok((f64::NAN, f64::NAN));
+        };
         let (mut times, mut values) = (times.to_vec(), values.to_vec());
         for _ in 0..if closer { LOOKS } else { 0 } {
             let (time, value) = (times[best], values[best]);
@@ -420,11 +466,15 @@ impl Looker<'_> {
             if right - left <= 1e-12 * right.abs() {
                 break;
             }
-            let mut near: Vec<f64> = (0..=CLOSER).map(|i| left + (right - left) * i as f64 / CLOSER as f64).collect();
+            let mut near: Vec<f64> = (0..=CLOSER)
+                .map(|i| left + (right - left) * i as f64 / CLOSER as f64)
+                .collect();
             near.push(time);
             near.sort_by(f64::total_cmp);
             let course = self.follower.course(&near)?;
-            values = (0..near.len()).map(|i| course.at(i).get(place).copied().unwrap_or(f64::NAN)).collect();
+            values = (0..near.len())
+                .map(|i| course.at(i).get(place).copied().unwrap_or(f64::NAN))
+                .collect();
             times = near;
             best = match best_of(&values) {
                 Some(found) if sign * values[found] >= sign * value => found,
@@ -438,11 +488,15 @@ impl Looker<'_> {
     /// When a condition changes between two times.
     fn change(&mut self, place: usize, mut left: f64, mut right: f64) -> Result<f64, EngineError> {
         for _ in 0..LOOKS {
-            let near: Vec<f64> = (0..=CLOSER).map(|i| left + (right - left) * i as f64 / CLOSER as f64).collect();
+            let near: Vec<f64> = (0..=CLOSER)
+                .map(|i| left + (right - left) * i as f64 / CLOSER as f64)
+                .collect();
             let course = self.follower.course(&near)?;
             let truth = |i: usize| course.at(i).get(place).is_some_and(|x| *x != 0.0);
             let first = truth(0);
-            let Some(changed) = (1..near.len()).find(|i| truth(*i) != first) else { break };
+            let Some(changed) = (1..near.len()).find(|i| truth(*i) != first) else {
+                break;
+            };
             (left, right) = (near[changed - 1], near[changed]);
         }
         Ok(right)

@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
             None => None,
             Some(value) => {
                 let list = value.get_ref().as_array().filter(|list| list.len() == 2);
-                let pair = list.and_then(|list| Some((list.get(0)?, list.get(1)?)));
+                let pair = list.and_then(|list| Some((list.first()?, list.get(1)?)));
                 let (c, p) = pair.ok_or_else(|| {
                     self.source.error_with(
                         value.span().start,
@@ -106,7 +106,9 @@ impl<'a> Reader<'a> {
         table.finish()?;
         let zero = equations.graph.constant(0.0);
         let only = |x: Option<NodeId>, y: Option<NodeId>, what: &str| match (x, y) {
-            (Some(_), Some(_)) => Err(self.source.error(at, format!("give either `{what}` or `{what}_variance`"))),
+            (Some(_), Some(_)) => Err(self
+                .source
+                .error(at, format!("give either `{what}` or `{what}_variance`"))),
             (x, y) => Ok(x.or(y)),
         };
         let additive = only(additive, additive_root, "additive")?;

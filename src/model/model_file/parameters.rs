@@ -98,7 +98,9 @@ impl<'a> Reader<'a> {
                     "ends belong to distribution = \"logit-normal\", or to a `prior`",
                 ));
             }
-            ("log-normal", Some(ends)) | ("logit-normal", Some(ends @ (_, Some(_)))) => self.link_of_ends(entry, ends)?,
+            ("log-normal", Some(ends)) | ("logit-normal", Some(ends @ (_, Some(_)))) => {
+                self.link_of_ends(entry, ends)?
+            }
             ("normal", None) => Link::Normal,
             ("proportional", None) => Link::Proportional,
             ("logit-normal", None) => Link::Between(End::Value(0.0), End::Value(1.0)),
@@ -188,7 +190,10 @@ impl<'a> Reader<'a> {
             }
         };
         if let (Some(on), None) = (&prior_on, &prior) {
-            return Err(self.source.error(on.span().start, "`prior_on` says what a `prior` is about; there is none"));
+            return Err(self.source.error(
+                on.span().start,
+                "`prior_on` says what a `prior` is about; there is none",
+            ));
         }
         let occasion_effect = occasion.map(|variance| {
             all.occasion_effects.push((name.to_owned(), variance));
@@ -197,7 +202,9 @@ impl<'a> Reader<'a> {
         let symbol_unit = self.unit(&unit)?;
         let node = self.formula(&formula)?;
         if self.scope_knows(name) || all.symbols.iter().any(|symbol| symbol.name == name) {
-            return Err(self.source.error(entry.at, format!("the name `{name}` is already taken")));
+            return Err(self
+                .source
+                .error(entry.at, format!("the name `{name}` is already taken")));
         }
         let varies = effect.is_some() || occasion_effect.is_some();
         let ends = match link {
@@ -219,7 +226,10 @@ impl<'a> Reader<'a> {
             name: name.to_owned(),
             unit: unit.into_inner(),
             formula: formula.into_inner(),
-            omega2: effect.filter(|_| prior.is_none()).and_then(|e| all.effects.get(e)).map(|(_, v)| *v),
+            omega2: effect
+                .filter(|_| prior.is_none())
+                .and_then(|e| all.effects.get(e))
+                .map(|(_, v)| *v),
             prior: prior.map(Spanned::into_inner),
             ends,
             doc,
@@ -229,7 +239,9 @@ impl<'a> Reader<'a> {
 
     /// Ends of the range of a parameter: numbers, or names of earlier parameters. An upper end may be left open with "inf".
     fn within(&self, table: &mut Table<'_, 'a>, all: &Parameters) -> Result<Option<(End, Option<End>)>, ModelError> {
-        let Some(value) = table.get("within") else { return Ok(None) };
+        let Some(value) = table.get("within") else {
+            return Ok(None);
+        };
         let bad = |at: usize| {
             self.source.error_with(
                 at,
@@ -246,7 +258,8 @@ impl<'a> Reader<'a> {
                     let place = all.list.iter().position(|p| p.name == *text).ok_or_else(|| {
                         let known = all.list.iter().map(|p| p.name.as_str());
                         let message = format!("there is no earlier parameter `{text}`");
-                        self.source.error_with(item.span().start, message, suggest::hint(text, known))
+                        self.source
+                            .error_with(item.span().start, message, suggest::hint(text, known))
                     })?;
                     Some(End::Parameter(place))
                 }
@@ -275,7 +288,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A variance from whichever way it is given.
-    fn variance(&self, name: &str, kind: &str, given: &[(&str, Option<Spanned<f64>>)]) -> Result<Option<f64>, ModelError> {
+    fn variance(
+        &self,
+        name: &str,
+        kind: &str,
+        given: &[(&str, Option<Spanned<f64>>)],
+    ) -> Result<Option<f64>, ModelError> {
         let given: Vec<(&str, &Spanned<f64>)> = given
             .iter()
             .filter_map(|(key, value)| value.as_ref().map(|value| (*key, value)))
@@ -326,13 +344,18 @@ impl<'a> Reader<'a> {
             )
         };
         let (name, rest) = text.get_ref().split_once('(').ok_or_else(|| bad("no parenthesis"))?;
-        let inside = rest.trim_end().strip_suffix(')').ok_or_else(|| bad("no closing parenthesis"))?;
+        let inside = rest
+            .trim_end()
+            .strip_suffix(')')
+            .ok_or_else(|| bad("no closing parenthesis"))?;
         let numbers: Vec<f64> = inside
             .split(',')
             .map(|x| x.trim().parse::<f64>().ok().filter(|x| x.is_finite()))
             .collect::<Option<_>>()
             .ok_or_else(|| bad("its arguments are numbers"))?;
-        let [a, b] = *numbers.as_slice() else { return Err(bad("it takes two numbers")) };
+        let [a, b] = *numbers.as_slice() else {
+            return Err(bad("it takes two numbers"));
+        };
         let found = match name.trim() {
             "gamma" => Distribution::Gamma { shape: a, scale: b },
             "lognormal" => Distribution::LogNormal { mu: a, sigma: b },
@@ -346,7 +369,11 @@ impl<'a> Reader<'a> {
             Distribution::Normal { sd, .. } => sd > 0.0,
             Distribution::Uniform { low, high } => low < high,
         };
-        if fine { Ok(found) } else { Err(bad("its width must be above 0")) }
+        if fine {
+            Ok(found)
+        } else {
+            Err(bad("its width must be above 0"))
+        }
     }
 
     pub(super) fn omega(&self, tables: Vec<Table<'_, 'a>>, all: &Parameters) -> Result<Omega, ModelError> {
@@ -366,7 +393,10 @@ impl<'a> Reader<'a> {
             table.finish()?;
             let find = |name: &Spanned<String>| {
                 let free = |i: &usize| all.priors.iter().all(|prior| prior.effect != *i);
-                let found = effects.iter().position(|(known, _)| known == name.get_ref()).filter(free);
+                let found = effects
+                    .iter()
+                    .position(|(known, _)| known == name.get_ref())
+                    .filter(free);
                 found.ok_or_else(|| {
                     let known = effects.iter().map(|(name, _)| name.as_str());
                     self.source.error_with(

@@ -97,7 +97,11 @@ impl Model {
     /// # Errors
     /// An input that is missing or unusable, a value outside the population of the model, a formula without a value.
     pub fn individual(&self, inputs: &BTreeMap<String, f64>) -> Result<Individual, InputError> {
-        let list: Vec<Option<f64>> = self.inputs.iter().map(|input| inputs.get(&input.name).copied()).collect();
+        let list: Vec<Option<f64>> = self
+            .inputs
+            .iter()
+            .map(|input| inputs.get(&input.name).copied())
+            .collect();
         self.individual_of(&list)
     }
 
@@ -138,7 +142,11 @@ impl Model {
                 End::Value(value) => value,
                 End::Parameter(place) => typical.get(place).copied().unwrap_or(f64::NAN),
             };
-            let value = value.filter(|value| parameter.ends.is_none_or(|(low, high)| end(low) < *value && *value < end(high)));
+            let value = value.filter(|value| {
+                parameter
+                    .ends
+                    .is_none_or(|(low, high)| end(low) < *value && *value < end(high))
+            });
             typical.push(value.ok_or_else(|| InputError::Undefined {
                 name: parameter.name.clone(),
             })?);
@@ -169,7 +177,11 @@ impl Model {
             inputs: Vec::new(),
             occasion: None,
         };
-        for record in if known.is_empty() { std::slice::from_ref(&first) } else { known } {
+        for record in if known.is_empty() {
+            std::slice::from_ref(&first)
+        } else {
+            known
+        } {
             for (cell, value) in last.iter_mut().zip(&record.inputs) {
                 *cell = value.or(*cell);
             }
@@ -193,19 +205,27 @@ impl Model {
     pub fn classes(&self, known: &[Known]) -> Vec<(f64, Vec<(usize, usize)>)> {
         let mut classes = vec![(1.0, Vec::new())];
         for (i, input) in self.inputs.iter().enumerate() {
-            let InputKind::Category { frequency, .. } = &input.kind else { continue };
-            let given = known.iter().any(|record| record.inputs.get(i).copied().flatten().is_some());
+            let InputKind::Category { frequency, .. } = &input.kind else {
+                continue;
+            };
+            let given = known
+                .iter()
+                .any(|record| record.inputs.get(i).copied().flatten().is_some());
             if given || input.default.is_some() || frequency.is_empty() {
                 continue;
             }
             classes = classes
                 .into_iter()
                 .flat_map(|(probability, levels)| {
-                    frequency.iter().enumerate().filter(|(_, share)| **share > 0.0).map(move |(level, share)| {
-                        let mut levels = levels.clone();
-                        levels.push((i, level));
-                        (probability * share, levels)
-                    })
+                    frequency
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, share)| **share > 0.0)
+                        .map(move |(level, share)| {
+                            let mut levels = levels.clone();
+                            levels.push((i, level));
+                            (probability * share, levels)
+                        })
                 })
                 .collect();
         }

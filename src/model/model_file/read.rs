@@ -225,7 +225,13 @@ impl<'a> Reader<'a> {
     }
 
     fn define(&mut self, entry: &Entry<'_, 'a>, node: NodeId, levels: Option<Arc<[String]>>) -> Result<(), ModelError> {
-        if self.scope.define(entry.key, Value { levels, ..Value::number(node) }) {
+        if self.scope.define(
+            entry.key,
+            Value {
+                levels,
+                ..Value::number(node)
+            },
+        ) {
             return Ok(());
         }
         Err(self
@@ -337,7 +343,10 @@ impl<'a> Reader<'a> {
         frequency: Option<Spanned<Vec<f64>>>,
     ) -> Result<InputKind, ModelError> {
         let levels: Vec<String> = levels.into_iter().map(Spanned::into_inner).collect();
-        let twice = levels.iter().enumerate().any(|(i, level)| levels.iter().skip(i + 1).any(|other| other == level));
+        let twice = levels
+            .iter()
+            .enumerate()
+            .any(|(i, level)| levels.iter().skip(i + 1).any(|other| other == level));
         if levels.is_empty() || twice {
             return Err(self.source.error_with(
                 entry.at,
