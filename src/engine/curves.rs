@@ -3,6 +3,7 @@
 use super::regimens::{Block, LANES, Lanes, Layout, Prepared, Regimen};
 use super::timeline::Timeline;
 use super::{EngineError, predict};
+use ndarray::{Array3, Axis};
 use rayon::prelude::*;
 
 impl Prepared<'_> {
@@ -47,30 +48,56 @@ impl Prepared<'_> {
     /// # Errors
     /// As [`Prepared::courses`]; also a level outside 0 to 1 and values that are not finite.
     pub fn quantiles(&self, regimen: &Regimen, times: &[f64], levels: &[f64]) -> Result<Vec<Vec<f64>>, EngineError> {
+        let all = self.quantiles_of_all(std::slice::from_ref(regimen), times, levels)?;
+        Ok(all.rows().into_iter().map(|row| row.to_vec()).collect())
+    }
+
+    /// The same for several regimens: regimen, time, level.
+    ///
+    /// # Errors
+    /// As [`Prepared::quantiles`].
+    pub fn quantiles_of_all(
+        &self,
+        regimens: &[Regimen],
+        times: &[f64],
+        levels: &[f64],
+    ) -> Result<Array3<f64>, EngineError> {
         if let Some(bad) = levels.iter().find(|level| !(0.0..=1.0).contains(*level)) {
             return Err(EngineError::input("a quantile", bad.to_string()));
         }
         let n = self.len();
-        // Whole numbers in the order of the values are selected faster than the values.
-        let mut columns = vec![0_i64; n * times.len()];
-        let mut fine = true;
-        self.courses(std::slice::from_ref(regimen), times, |_, first, rows| {
-            for (column, row) in columns.chunks_mut(n.max(1)).zip(rows) {
-                let cells = column.get_mut(first..).unwrap_or_default();
-                for (cell, value) in cells.iter_mut().zip(row) {
-                    fine &= value.is_finite();
-                    *cell = ordered(*value);
+        let wanted = Levels::new(levels, n);
+        let mut all = Array3::from_elem((regimens.len(), times.len(), levels.len()), f64::NAN);
+        // Whole numbers in the order of the values are selected faster than the values. A few regimens at a time share the
+        // growth of the modes without filling the cache.
+        const TOGETHER: usize = 4;
+        let size = n * times.len();
+        let mut columns = vec![0_i64; size * TOGETHER.min(regimens.len())];
+        for (regimens, mut tables) in regimens
+            .chunks(TOGETHER)
+            .zip(all.axis_chunks_iter_mut(Axis(0), TOGETHER))
+        {
+            let mut fine = true;
+            self.courses(regimens, times, |regimen, first, rows| {
+                let table = columns.get_mut(regimen * size..).unwrap_or_default();
+                for (column, row) in table.chunks_mut(n.max(1)).zip(rows) {
+                    let cells = column.get_mut(first..).unwrap_or_default();
+                    for (cell, value) in cells.iter_mut().zip(row) {
+                        fine &= value.is_finite();
+                        *cell = ordered(*value);
+                    }
                 }
+            })?;
+            if !fine {
+                return Err(EngineError::NotFinite { what: "a course" });
             }
-        })?;
-        if !fine {
-            return Err(EngineError::NotFinite { what: "a course" });
+            let Some(rows) = tables.as_slice_mut() else { continue };
+            rows.par_chunks_mut(levels.len().max(1))
+                .zip(columns.par_chunks_mut(n.max(1)))
+                .with_min_len(32)
+                .for_each(|(row, column)| wanted.select(column, row));
         }
-        Ok(columns
-            .par_chunks_mut(n.max(1))
-            .with_min_len(32)
-            .map(|column| select(column, levels))
-            .collect())
+        Ok(all)
     }
 
     fn lay_out(&self, regimens: &[Regimen], times: &[f64]) -> Result<(Vec<f64>, Vec<Layout>), EngineError> {
@@ -104,18 +131,31 @@ fn value_of(key: i64) -> f64 {
     f64::from_bits((key ^ ((key >> 63) & i64::MAX)).cast_unsigned())
 }
 
-/// Quantiles by selection: what lies between two of them is never put in order. The same numbers as [`quantile`] of the sorted
-/// values.
-fn select(keys: &mut [i64], levels: &[f64]) -> Vec<f64> {
-    let last = keys.len().saturating_sub(1) as f64;
-    let mut order: Vec<usize> = (0..levels.len()).collect();
-    order.sort_by(|a, b| levels[*a].total_cmp(&levels[*b]));
-    let mut out = vec![f64::NAN; levels.len()];
-    if !keys.is_empty() {
-        let places: Vec<f64> = order.iter().map(|q| levels[*q] * last).collect();
-        select_within(keys, 0, None, &places, &order, &mut out);
+/// Levels of quantiles in rising order, and their places among sorted values.
+struct Levels {
+    places: Vec<f64>,
+    /// Where each stands in the list given.
+    order: Vec<usize>,
+}
+
+impl Levels {
+    fn new(levels: &[f64], values: usize) -> Self {
+        let last = values.saturating_sub(1) as f64;
+        let mut order: Vec<usize> = (0..levels.len()).collect();
+        order.sort_by(|a, b| levels[*a].total_cmp(&levels[*b]));
+        Self {
+            places: order.iter().map(|q| levels[*q] * last).collect(),
+            order,
+        }
     }
-    out
+
+    /// Quantiles by selection: what lies between two of them is never put in order. The same numbers as [`quantile`] of the
+    /// sorted values.
+    fn select(&self, keys: &mut [i64], into: &mut [f64]) {
+        if !keys.is_empty() {
+            select_within(keys, 0, None, &self.places, &self.order, into);
+        }
+    }
 }
 
 /// The middle one first: it halves the work of the others. `keys` start at `from` in the sorted order; `beyond` is the one that
@@ -313,7 +353,8 @@ mod tests {
             levels in proptest::collection::vec(0.0_f64..=1.0, 1..6),
         ) {
             let mut keys: Vec<i64> = values.iter().map(|x| ordered(*x)).collect();
-            let found = select(&mut keys, &levels);
+            let mut found = vec![0.0; levels.len()];
+            Levels::new(&levels, keys.len()).select(&mut keys, &mut found);
             let mut sorted = values;
             sorted.sort_by(f64::total_cmp);
             for (found, level) in found.iter().zip(&levels) {

@@ -763,7 +763,8 @@ fn bad_models_are_refused() {
         ("C = A/V", "C = D/V\nD = C*V", "m.toml:33:5: `D` is not defined here"),
         ("A/V\n", "A/V + 1/0*1[mg/L]\n", "no finite value"),
         ("A/V\n", "A/V*(0/0)\n", "no finite value"),
-        ("is = \"1\"", "is = \"1/0\"", "`ka` has no usable value"),
+        ("is = \"1\"", "is = \"1/0\"", "m.toml:21:14: this has no finite value"),
+        ("is = \"1\"", "is = \"1/(wt - 70)\"", "`ka` has no usable value"),
         ("- CL/V*A", "- CL/V*A + A*A/1[mg]/1[h]", "A: no step is short enough"),
         (
             "d/dt(A) = ",
