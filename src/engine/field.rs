@@ -1,8 +1,8 @@
 //! The right side of the states that are integrated, driven by those with a closed form.
 
+use super::layout::Layout;
 use super::ode::Rhs;
 use super::spectral::{Flow, Spectrum};
-use super::system::Layout;
 use crate::lang::{Frame, Number};
 
 /// Right side between two events.

@@ -1,6 +1,6 @@
 //! What a measurement says about a prediction.
 
-use super::system::ErrorModel;
+use super::parts::ErrorModel;
 use super::{Bound, Observation};
 
 /// One term of the objective function and its derivatives in the prediction.

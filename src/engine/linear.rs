@@ -1,6 +1,6 @@
 //! The coefficients of a model that is linear through and through: what the fast paths work on.
 
-use super::system::{Output, Routes};
+use super::parts::{Output, Routes};
 use crate::lang::linear::affine;
 use crate::lang::{Equations, NodeId, Number, Program};
 use std::collections::HashSet;

@@ -25,6 +25,7 @@ mod expm;
 mod field;
 mod fit;
 mod general;
+mod layout;
 mod likelihood;
 mod linalg;
 mod linear;
@@ -34,6 +35,7 @@ mod objective;
 mod ode;
 mod omega;
 mod parameters;
+mod parts;
 mod predict;
 mod prior;
 mod random;
@@ -51,13 +53,14 @@ pub use draws::{Draws, Sample};
 pub use fit::{Fit, FitOptions, Mode, fit, ofv_weights};
 pub use omega::Omega;
 pub use parameters::{End, Link, Parameter};
+pub use parts::{
+    Clock, Cycle, Density, ErrorForm, ErrorKind, ErrorModel, NotASystem, Output, Route, Routes, SystemParts,
+};
 pub use predict::{auc, predict};
 pub use regimens::{LANES, Loading, Measures, Prepared, Regimen};
 pub use steady::SteadyState;
 pub use subject::{Course, Given, Regime, Settled, Subject};
-pub use system::{
-    Clock, Cycle, Density, ErrorForm, ErrorKind, ErrorModel, NotASystem, Output, Route, Routes, System, SystemParts,
-};
+pub use system::System;
 
 use serde::{Deserialize, Serialize};
 

@@ -3,9 +3,10 @@
 use super::evaluate::Evaluator;
 use super::likelihood::term;
 use super::linalg::{cholesky, cholesky_solve};
+use super::parts::ErrorModel;
 use super::prior::Prior;
 use super::subject::Subject;
-use super::system::{ErrorModel, System};
+use super::system::System;
 use super::{EngineError, Observation, Precision};
 
 /// The objective function of one patient.

@@ -1,6 +1,7 @@
 //! One person as the engine sees them: what is known of them over time, and what they are given.
 
-use super::system::{ErrorModel, System};
+use super::parts::ErrorModel;
+use super::system::System;
 use super::{Dose, EngineError};
 use serde::{Deserialize, Serialize};
 

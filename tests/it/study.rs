@@ -143,7 +143,7 @@ fn data(
     std::iter::once(header).chain(rows).collect::<Vec<_>>().join("\n") + "\n"
 }
 
-/// A worked example of the specifications in /work/shared/twins: independent implementations, printed to six digits.
+/// A worked example of an independent implementation, printed to six digits.
 struct Worked {
     model: &'static str,
     inputs: &'static [(&'static str, &'static str)],

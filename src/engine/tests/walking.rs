@@ -426,6 +426,18 @@ fn lags_of_many_people_are_kept_apart() {
 }
 
 #[test]
+fn a_reset_takes_what_has_yet_to_enter() {
+    let model = Model::new("d/dt(A) = -K*A\nC = A", &[("K", 0.1)], &[], &["C"]).route("A");
+    let system = model.with(|route, node| route.lag = Some(node), "3").build();
+    let mut person = subject(&system, &[0.4], &[d(0.0, 320.0, 0.0), d(1.0, 100.0, 0.0)]);
+    person.resets = vec![1.0];
+    // The first dose would have entered at 3; the second is given at the reset, after it, and enters at 4.
+    let found = follow(&system, &person, &[3.5, 6.0]).unwrap();
+    assert_eq!(found[0][0], 0.0);
+    assert!(near(found[1][0], 100.0 * (-0.8_f64).exp(), 1e-9), "{found:?}");
+}
+
+#[test]
 fn occasions_have_effects_of_their_own() {
     let model = Model::new("d/dt(A) = -K*A/(1 + 0.01*A)\nC = A", &[("K", 0.1)], &[], &["C"]).route("A");
     let system = model

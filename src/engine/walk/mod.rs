@@ -11,11 +11,12 @@ mod ticks;
 
 use events::{Event, Kind, before, stop_infusions};
 
+use super::layout::Layouts;
 use super::ode::{Fault, Solver, Tolerance};
 use super::parameters::individual;
 use super::spectral::{Flow, Spectrum};
 use super::subject::Subject;
-use super::system::{Layouts, System};
+use super::system::System;
 use super::{EngineError, Precision};
 use crate::lang::{Frame, Number};
 
@@ -299,7 +300,7 @@ impl<'a, T: Number> Walker<'a, T> {
                         // What was given before and has yet to enter never does.
                         let doses = &self.subject.doses;
                         let gone = |event: &Event<T>| match event.kind {
-                            Kind::Dose(place) => doses[place].dose.time < time && !is_at(time, doses[place].dose.time),
+                            Kind::Dose(place) => !is_at(doses[place].dose.time, time),
                             _ => false,
                         };
                         let rest = events.split_off(next);

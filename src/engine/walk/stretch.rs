@@ -3,8 +3,8 @@
 use super::{SAME, Walker, load, run};
 use crate::engine::EngineError;
 use crate::engine::field::Field;
+use crate::engine::layout::Layout;
 use crate::engine::spectral::Spectrum;
-use crate::engine::system::Layout;
 use crate::lang::Number;
 
 impl<'a, T: Number> Walker<'a, T> {

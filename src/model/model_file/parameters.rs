@@ -208,10 +208,11 @@ impl<'a> Reader<'a> {
         }
         let varies = effect.is_some() || occasion_effect.is_some();
         let ends = match link {
-            _ if !varies || prior.is_some() => None,
+            _ if !varies => None,
             Link::LogNormal | Link::BoxCox { .. } => Some((End::Value(0.0), End::Value(f64::INFINITY))),
             Link::Between(low, high) => Some((low, high)),
-            _ => None,
+            Link::Above(low) => Some((low, End::Value(f64::INFINITY))),
+            Link::Normal | Link::Proportional => None,
         };
         all.nodes.push(node);
         all.symbols.push(Symbol::quantity(name, symbol_unit));

@@ -142,10 +142,11 @@ impl Model {
                 End::Value(value) => value,
                 End::Parameter(place) => typical.get(place).copied().unwrap_or(f64::NAN),
             };
-            let value = value.filter(|value| {
-                parameter
-                    .ends
-                    .is_none_or(|(low, high)| end(low) < *value && *value < end(high))
+            let value = value.filter(|value| match parameter.ends {
+                None => true,
+                // A starting value may stand on an end: the search leaves it at once.
+                Some((low, high)) if parameter.prior.is_some() => end(low) <= *value && *value <= end(high),
+                Some((low, high)) => end(low) < *value && *value < end(high),
             });
             typical.push(value.ok_or_else(|| InputError::Undefined {
                 name: parameter.name.clone(),
