@@ -133,6 +133,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         zone: settings.zone().map_err(|e| e.to_string())?,
         as_of: settings.clock.as_of,
         draws: settings.models.draws,
+        offer: settings.services.offer,
     })));
     let demo = match mode {
         Mode::Production => None,
@@ -145,7 +146,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     };
     step("opening the port");
     let listen = settings.http.listen;
-    let services = advisor.services().len();
+    let services = advisor.listed().len();
     let extra = move |config: &mut web::ServiceConfig| {
         if let Some(demo) = &demo {
             crate::demo::configure(config, demo.clone());

@@ -12,6 +12,7 @@ pub mod cds;
 pub mod cli;
 pub mod dataset;
 pub mod demo;
+pub mod docs;
 pub mod engine;
 pub mod fhir;
 pub mod http;

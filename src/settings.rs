@@ -20,6 +20,8 @@ pub struct Settings {
     pub fhir: FhirSettings,
     /// Twins.
     pub models: ModelSettings,
+    /// Services.
+    pub services: ServiceSettings,
     /// Codes.
     #[serde(default)]
     pub terminology: TerminologySettings,
@@ -39,6 +41,26 @@ pub struct ModelSettings {
     pub folder: Option<PathBuf>,
     /// Posterior draws.
     pub draws: usize,
+}
+
+/// The `[services]` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSettings {
+    /// Which services discovery lists.
+    pub offer: Offer,
+}
+
+/// Which services discovery lists. Those that it does not list answer all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Offer {
+    /// One a twin and hook.
+    Each,
+    /// One a hook, for all twins together.
+    Together,
+    /// All of them: for clients that choose. One that calls all it finds shows every card twice.
+    Both,
 }
 
 /// The `[terminology]` section.
@@ -168,6 +190,7 @@ mod tests {
         let settings = Settings::load(None).unwrap();
         assert_eq!(settings.models.draws, 1000);
         assert_eq!(settings.clock.as_of, AsOf::Now);
+        assert_eq!(settings.services.offer, Offer::Together);
     }
 
     #[test]

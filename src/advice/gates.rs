@@ -2,26 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
+pub use crate::model::twin_file::Urgency;
 use crate::{
-    model::twin_file::TwinFile,
-    patient::{
-        facts::{Bound, Facts, Measurement, Remark, Sex},
-        needs::UseAs,
+    model::{
+        formula::Values,
+        twin_file::{Role, TwinFile},
     },
-    twin::ledger::Inputs,
+    patient::facts::{Bound, Facts, Remark, Sex},
+    twin::values::{age_years, current},
     wording::{Language, Phrase, Wording},
 };
-
-/// How loudly a refusal is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    /// Something is missing, or the patient is not one for these models.
-    Info,
-    /// The record itself is in doubt.
-    Warning,
-    /// The plan at hand is predicted to harm, or is outside what can be given.
-    Critical,
-}
 
 /// Why no dose is advised.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,128 +135,110 @@ pub fn decides(remark: &Remark) -> bool {
     matches!(id, "remark-partial" | "remark-unread") || UNKNOWN_DOSES.contains(&id) || UNREADABLE.contains(&id)
 }
 
-/// The newest value of a covariate that is still fresh.
-#[must_use]
-pub fn covariate<'a>(file: &TwinFile, facts: &'a Facts, name: &str, now: Timestamp) -> Option<&'a Measurement> {
-    let spec = file.needs.measured.iter().find(|m| m.name == name)?;
-    let newest = facts
-        .measured
-        .get(name)?
-        .iter()
-        .rev()
-        .find(|m| m.bound == Bound::Exact)?;
-    spec.within
-        .is_none_or(|within| now.duration_since(newest.time) <= within)
-        .then_some(newest)
-}
-
-/// Completed years of age on the day of `now`.
-#[must_use]
-pub fn age_years(facts: &Facts, now: Timestamp, zone: &TimeZone) -> Option<f64> {
-    let born = facts.person.birth_date?;
-    let today = now.to_zoned_datetime(zone.clone()).date();
-    let had_birthday = (today.month(), today.day()) >= (born.month(), born.day());
-    let years = i32::from(today.year()) - i32::from(born.year()) - i32::from(!had_birthday);
-    (years >= 0).then(|| f64::from(years))
-}
-
-/// Checks facts against the twin's rules, and gathers the inputs of the models.
+/// Checks facts and the values at hand against the twin's rules.
 ///
 /// # Errors
-/// The first [`Refusal`] that applies, in the order: flags, missing data, limits, stability.
-pub fn inputs(
+/// The first [`Refusal`] that applies, in the order: rules of the file, missing data, limits, stability.
+pub fn check(
     file: &TwinFile,
     facts: &Facts,
+    values: &Values,
     now: Timestamp,
     zone: &TimeZone,
     language: &str,
-) -> Result<Inputs, Refusal> {
-    if let Some(rule) = file.refuse.iter().find(|r| facts.flags.contains_key(&r.flag)) {
+) -> Result<(), Refusal> {
+    if let Some(rule) = file.refuse.iter().find(|r| r.when.holds(values)) {
         return Err(Refusal {
-            reason: "flag",
+            reason: if rule.flag.is_some() { "flag" } else { "rule" },
             what: Phrase::Text(rule.say.clone()),
-            help: Phrase::Text(rule.help.clone()),
-            urgency: Urgency::Info,
+            help: match &rule.help {
+                Some(help) => Phrase::Text(help.clone()),
+                None => Phrase::message("help-outside", []),
+            },
+            urgency: rule.urgency,
             order_level: false,
         });
     }
-    let mut inputs = Inputs::new();
-    let Some(age) = age_years(facts, now, zone) else {
-        return Err(Refusal::new(
-            "age-missing",
-            "refuse-age-missing",
-            "help-age-missing",
-            [],
-        ));
-    };
-    inputs.insert(file.age_input.clone(), age);
-    let female = match facts.person.sex {
-        Sex::Female => 1.0,
-        Sex::Male => 0.0,
-        Sex::Unknown => {
-            return Err(Refusal::new(
-                "sex-missing",
-                "refuse-sex-missing",
-                "help-sex-missing",
-                [],
-            ));
-        }
-    };
-    inputs.insert(file.female_input.clone(), female);
-    for spec in file.needs.measured.iter().filter(|m| m.use_as == UseAs::Covariate) {
-        let Some(named) = file.named.get(&spec.name) else {
+    missing(file, facts, now, zone, language)?;
+    limits(file, values, language)?;
+    unstable(file, facts, now)
+}
+
+/// Whether everything is there that the twin cannot do without.
+fn missing(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone, language: &str) -> Result<(), Refusal> {
+    if file.age_input.is_some() && age_years(facts, now, zone).is_none() {
+        return Err(Refusal::new("age-missing", "refuse-age-missing", "help-age-missing", []));
+    }
+    if file.female_input.is_some() && facts.person.sex == Sex::Unknown {
+        return Err(Refusal::new("sex-missing", "refuse-sex-missing", "help-sex-missing", []));
+    }
+    let title = |name: &str| file.title(name, language).to_owned();
+    let needed = |name: &str| file.named.get(name).is_some_and(|n| !n.optional);
+    let covariates = file.items.iter().filter(|i| matches!(i.role, Role::Covariate(_)));
+    for item in covariates.filter(|i| needed(&i.name)) {
+        if current(file, facts, &item.name, now).is_some() {
             continue;
-        };
-        match covariate(file, facts, &spec.name, now) {
-            Some(m) => {
-                inputs.insert(spec.name.clone(), m.value);
-            }
-            None if named.optional => {}
-            None => {
-                let title = named.title.get(language).to_owned();
-                let hours = spec.within.map_or(0, |w| w.as_hours());
-                let stale = facts.measured.get(&spec.name).is_some_and(|m| !m.is_empty());
-                return Err(if stale {
-                    let args = [("item", title), ("hours", hours.to_string())];
-                    Refusal::new("covariate-stale", "refuse-stale", "help-missing", args)
-                } else {
-                    Refusal::new("covariate-missing", "refuse-missing", "help-missing", [("item", title)])
-                });
-            }
         }
+        let spec = file.needs.measured.iter().find(|m| m.name == item.name);
+        let hours = spec.and_then(|s| s.within).map_or(0, |w| w.as_hours());
+        let stale = facts.measured.get(&item.name).is_some_and(|m| !m.is_empty());
+        return Err(if stale && hours > 0 {
+            let args = [("item", title(&item.name)), ("hours", hours.to_string())];
+            Refusal::new("covariate-stale", "refuse-stale", "help-missing", args)
+        } else {
+            let args = [("item", title(&item.name))];
+            Refusal::new("covariate-missing", "refuse-missing", "help-missing", args)
+        });
     }
-    for flag in &file.needs.flags {
-        inputs.insert(
-            flag.name.clone(),
-            f64::from(u8::from(facts.flags.contains_key(&flag.name))),
-        );
+    let absent = |name: &&str| needed(name) && !facts.categories.contains_key(*name);
+    match file.needs.categories.iter().map(|c| c.name.as_str()).find(absent) {
+        Some(name) => {
+            let args = [("item", title(name))];
+            Err(Refusal::new("category-missing", "refuse-missing", "help-missing", args))
+        }
+        None => Ok(()),
     }
+}
+
+/// Whether the patient lies within the limits of the twin.
+fn limits(file: &TwinFile, values: &Values, language: &str) -> Result<(), Refusal> {
     for limit in &file.applies {
-        let Some(value) = inputs.get(&limit.input) else {
+        let Some(value) = values.get(&limit.input) else {
             continue;
         };
         let [low, high] = limit.range;
-        if !(low..=high).contains(value) {
-            let title = if limit.input == file.age_input {
-                Wording::of(Language::from_tag(language)).say("item-age", [])
-            } else {
-                file.title(&limit.input, language).to_owned()
-            };
-            let show = |v: f64| crate::wording::number(v, Language::from_tag(language));
-            let args = [
-                ("item", title),
-                ("value", show(*value)),
-                ("low", show(low)),
-                ("high", show(high)),
-            ];
-            return Err(Refusal::new(
-                "outside-population",
-                "refuse-outside",
-                "help-outside",
-                args,
-            ));
+        if (low..=high).contains(value) {
+            continue;
         }
+        let show = |v: f64| crate::wording::number(v, Language::from_tag(language));
+        let args = [
+            ("item", item_title(file, &limit.input, language)),
+            ("value", show(*value)),
+            ("low", show(low)),
+            ("high", show(high)),
+        ];
+        return Err(Refusal::new(
+            "outside-population",
+            "refuse-outside",
+            "help-outside",
+            args,
+        ));
     }
+    Ok(())
+}
+
+/// What cards call a value at hand.
+#[must_use]
+pub fn item_title(file: &TwinFile, name: &str, language: &str) -> String {
+    if file.age_input.as_deref() == Some(name) {
+        return Wording::of(Language::from_tag(language)).say("item-age", []);
+    }
+    let derived = file.derived.iter().find(|d| d.name == name).and_then(|d| d.title.as_ref());
+    derived.map_or_else(|| file.title(name, language).to_owned(), |t| t.get(language).to_owned())
+}
+
+/// Whether a covariate moved too fast for the models.
+fn unstable(file: &TwinFile, facts: &Facts, now: Timestamp) -> Result<(), Refusal> {
     for rule in &file.unstable {
         let Some(series) = facts.measured.get(&rule.input) else {
             continue;
@@ -292,5 +264,5 @@ pub fn inputs(
             });
         }
     }
-    Ok(inputs)
+    Ok(())
 }

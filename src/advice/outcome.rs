@@ -5,22 +5,26 @@ use std::sync::Arc;
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    engine::Draws,
-    model::{catalog::Definition, twin_file::TwinFile},
+    model::{
+        catalog::Definition,
+        formula::Values,
+        twin_file::{Doses, Rule, RulePlan, Screen, TwinFile},
+    },
     patient::facts::{Facts, Order},
     twin::{
         cache::{Cache, Posterior, fingerprint},
-        ledger::{Inputs, Ledger},
-        personalise::{KeyParameter, Twin, fit_all},
+        ledger::Ledger,
+        personalise::{Batch, KeyParameter, Twin},
         plan::{Kind, Plan, grid, loading_doses, practical, same},
-        simulate::{Curves, Simulator},
+        simulate::{Curves, FOLLOWED, Ready, Simulator},
+        values::gather,
     },
     wording::{Language, Wording, number, significant},
 };
 
 use super::{
-    decide::{Advice, Decision, decide, evaluate},
-    gates::{Refusal, conditions_unknown, doses_crowded, doses_unknown, inputs},
+    decide::{Advice, Decision, Targets, decide, evaluate, needed},
+    gates::{Refusal, check, conditions_unknown, doses_crowded, doses_unknown},
     present::{Present, active_orders, drafted, on_treatment, present},
     recent::{Recent, Sameness},
 };
@@ -66,10 +70,28 @@ pub struct Advised {
     pub advice: Advice,
     /// The plan that the options are compared with, and how it is known.
     pub present: Option<Present>,
+    /// The ranges of goals and harms for this patient.
+    pub targets: Targets,
     /// A parameter to show.
     pub key: Option<KeyParameter>,
     /// The course so far and under the options shown.
     pub curves: Curves,
+    /// Rules of the file that hold, by place, the loudest first.
+    pub rules: Vec<usize>,
+    /// Screens of the file that are open, by place: while there is one, nothing is offered with one click.
+    pub screens: Vec<usize>,
+}
+
+impl Advised {
+    /// Whether a rule that must be heard holds, though the plan may be on target.
+    #[must_use]
+    pub fn must_be_heard(&self, file: &TwinFile) -> bool {
+        let loud = |place: &usize| {
+            let rule = file.rules.get(*place);
+            rule.is_some_and(|r| r.urgency != crate::model::twin_file::Urgency::Info)
+        };
+        self.rules.iter().any(loud)
+    }
 }
 
 /// What came of a question.
@@ -127,101 +149,201 @@ fn advise(question: &Question<'_>) -> Result<Arc<Advised>, Refusal> {
     } = *question;
     let file = &definition.file;
     let language = Language::from_tag(question.language);
-    let inputs = inputs(file, facts, now, question.zone, question.language)?;
-    if question.partial || conditions_unknown(facts) {
-        return Err(Refusal::new("partial", "refuse-partial", "help-partial", []));
-    }
-    let ledger = Ledger::new(file, facts, now);
-    if doses_crowded(facts) && !ledger.levels.is_empty() {
-        return Err(Refusal::new("doses-crowded", "refuse-doses-crowded", "help-doses-crowded", []).warning());
-    }
-    if doses_unknown(facts) && !ledger.levels.is_empty() {
-        return Err(Refusal::new("doses-unknown", "refuse-doses-unknown", "help-doses-unknown", []).warning());
-    }
-    if ledger.level_without_dose().is_some() {
-        return Err(Refusal::new(
-            "level-without-dose",
-            "refuse-level-without-dose",
-            "help-level-without-dose",
-            [],
-        )
-        .warning());
-    }
-
     let in_force = present(facts, &file.treatment, now);
     let plan = question.draft.and_then(|d| drafted(d, &file.treatment)).or(in_force);
-    if let Some(plan) = plan.as_ref().filter(|p| !practical(&file.treatment, &p.regimen)) {
-        return Err(outside_the_list(file, plan, language));
+    let mut ledger = Ledger::new(file, facts, now);
+    let regimen = plan.as_ref().map(|p| p.regimen);
+    let values = gather(file, facts, &ledger, regimen.as_ref(), now, question.zone);
+    check(file, facts, &values, now, question.zone, question.language)?;
+    sound(question, &ledger)?;
+    if let Some(plan) = plan
+        .as_ref()
+        .filter(|p| file.treatment.doses != Doses::None && !practical(&file.treatment, &values, &p.regimen))
+    {
+        return Err(outside_the_list(file, &values, plan, language));
     }
-    if question.draft.is_none() && active_orders(facts) > 1 {
+    if question.draft.is_none() && active_orders(facts) > 1 && file.treatment.doses != Doses::None {
         return Err(Refusal::new("several-orders", "refuse-several-orders", "help-several-orders", []).warning());
     }
-    let print = fingerprint(&definition.sha256, &inputs, &ledger, question.draws);
+    ledger.enter(file, facts, &values);
+    let followed = Simulator::follows(definition).then_some(question.draws.min(FOLLOWED));
+    let draws = file.draws.or(followed).unwrap_or(question.draws);
+    let print = fingerprint(definition, &values, &ledger, draws);
     let sameness = Sameness::of(question.cache.key, &print, plan.as_ref(), now, question.language);
     if let Some(known) = question.recent.find(&sameness) {
         return Ok(known);
     }
-    let (twin, draws) = twin(question, &inputs, ledger, print)?;
-    let weight = file
-        .treatment
-        .loading
-        .as_ref()
-        .and_then(|l| inputs.get(&l.input).copied());
-    let failed = |_| Refusal::new("not-computed", "refuse-not-converged", "help-not-converged", []);
-    let simulator = Simulator::new(&twin, file, draws).map_err(failed)?;
-    let plans = candidates(file, facts, plan.as_ref(), weight);
-    let ready = simulator.ready().map_err(failed)?;
-    let simulated = ready.run(&plans).map_err(failed)?;
-    let evaluated = simulated.iter().map(|s| evaluate(s, &file.goal, &file.harm)).collect();
-    let mut advice = decide(evaluated, &file.treatment.every, &file.goal, &file.advice);
-    let mut listed = advice.alternatives(LISTED);
-    listed.extend(advice.keep);
-    let listed_plans: Vec<Plan> = listed
-        .iter()
-        .filter_map(|i| Some(advice.options.get(*i)?.plan.clone()))
-        .collect();
-    for (i, shape) in listed.iter().zip(ready.shapes(&listed_plans).map_err(failed)?) {
-        if let Some(option) = advice.options.get_mut(*i) {
-            option.shape = Some(shape);
-        }
-    }
-    if let Some(refusal) = accumulated(file, &advice, language) {
+    let started = std::time::Instant::now();
+    let (twin, batches) = twin(question, values, ledger, print, draws)?;
+    let fitted = started.elapsed();
+    let advised = simulate(question, twin, batches, plan)?;
+    tracing::debug!(
+        twin = file.id,
+        fit_ms = fitted.as_secs_f64() * 1e3,
+        simulate_ms = (started.elapsed() - fitted).as_secs_f64() * 1e3,
+        "computed"
+    );
+    if let Some(refusal) = accumulated(file, &advised.advice, language) {
         return Err(refusal);
     }
-    let drawn = advice.alternatives(1).into_iter().chain(advice.keep);
-    let mut shown: Vec<Plan> = drawn
-        .filter_map(|i| Some(advice.options.get(i)?.plan.clone()))
-        .collect();
-    shown.push(Plan {
-        kind: Kind::Stop,
-        loading: None,
-        regimen: None,
-    });
-    let curves = simulator.curves(&shown).map_err(failed)?;
-    let key = twin.key_parameter(simulator.draws());
-    let advised = Arc::new(Advised {
-        advice,
-        present: plan,
-        key,
-        curves,
-        twin,
-    });
+    let advised = Arc::new(advised);
     question.recent.keep(sameness, &advised);
     Ok(advised)
 }
 
+/// Whether the record can be built on.
+fn sound(question: &Question<'_>, ledger: &Ledger) -> Result<(), Refusal> {
+    let facts = question.facts;
+    if question.partial || conditions_unknown(facts) {
+        return Err(Refusal::new("partial", "refuse-partial", "help-partial", []));
+    }
+    let levels = !ledger.levels.is_empty();
+    if doses_crowded(facts) && levels {
+        return Err(Refusal::new("doses-crowded", "refuse-doses-crowded", "help-doses-crowded", []).warning());
+    }
+    if doses_unknown(facts) && levels {
+        return Err(Refusal::new("doses-unknown", "refuse-doses-unknown", "help-doses-unknown", []).warning());
+    }
+    if ledger.level_without_dose().is_some() {
+        let id = "level-without-dose";
+        return Err(Refusal::new(id, "refuse-level-without-dose", "help-level-without-dose", []).warning());
+    }
+    Ok(())
+}
+
+/// Simulates the candidates and decides among them.
+fn simulate(
+    question: &Question<'_>,
+    twin: Twin,
+    batches: Vec<Batch>,
+    plan: Option<Present>,
+) -> Result<Advised, Refusal> {
+    let (file, facts) = (&question.definition.file, question.facts);
+    let failed = |error| {
+        tracing::warn!(twin = file.id, %error, "plans could not be simulated");
+        Refusal::new("not-computed", "refuse-not-converged", "help-not-converged", [])
+    };
+    let keep = plan.as_ref().map(|p| Plan::plain(Kind::Keep, Some(p.regimen)));
+    let simulator = Simulator::new(&twin, file, batches, keep.clone()).map_err(failed)?;
+    let plans = candidates(file, facts, keep.as_ref(), &twin.values);
+    let targets = Targets::of(file, &twin.values);
+    let first_day = file.advice.first_day && twin.ledger.doses.is_empty();
+    let ready = simulator.ready().map_err(failed)?;
+    let simulated = ready.run(&plans, &needed(file), first_day).map_err(failed)?;
+    let evaluated = simulated.iter().map(|s| evaluate(s, file, &targets, first_day)).collect();
+    let mut advice = decide(evaluated, file, &targets);
+    let mut shown = advice.alternatives(file, LISTED);
+    shown.extend(advice.keep);
+    shown.extend(advice.stop);
+    complete(&ready, file, &mut advice, &shown).map_err(failed)?;
+    let rules = rules(&ready, file, &advice, &twin.values).map_err(failed)?;
+    let drawn = advice.alternatives(file, 1).into_iter().chain(advice.keep).chain(advice.stop);
+    let drawn: Vec<Plan> = drawn.filter_map(|i| Some(advice.options.get(i)?.plan.clone())).collect();
+    let curves = simulator.curves(&drawn).map_err(failed)?;
+    let key = twin.key_parameter(simulator.batches());
+    let open = |screen: &Screen| !facts.tested_negative.contains_key(&screen.flag);
+    let screens = file.screens.iter().enumerate().filter(|(_, s)| open(s)).map(|(i, _)| i).collect();
+    Ok(Advised {
+        advice,
+        present: plan,
+        targets,
+        key,
+        curves,
+        rules,
+        screens,
+        twin,
+    })
+}
+
+/// Takes all measures of the options that are shown.
+fn complete(
+    ready: &Ready<'_>,
+    file: &TwinFile,
+    advice: &mut Advice,
+    shown: &[usize],
+) -> Result<(), crate::engine::EngineError> {
+    let plans: Vec<Plan> = shown.iter().filter_map(|i| Some(advice.options.get(*i)?.plan.clone())).collect();
+    let known = needed(file);
+    let exposure = file.headline().is_some_and(|(_, m)| {
+        m.take == crate::model::twin_file::Take::Area && m.window == crate::model::twin_file::Window::Steady
+    });
+    let rest: Vec<usize> = (0..file.measures.len()).filter(|i| !known.contains(i)).collect();
+    if rest.is_empty() && !exposure {
+        return Ok(());
+    }
+    for (place, simulated) in shown.iter().zip(ready.run(&plans, &rest, exposure)?) {
+        let Some(option) = advice.options.get_mut(*place) else {
+            continue;
+        };
+        for (measure, sample) in &simulated.values {
+            if let Some(cell) = option.measures.get_mut(*measure) {
+                *cell = Some(crate::twin::interval::Interval::of(sample));
+            }
+        }
+        if exposure && !simulated.next_day.is_empty() {
+            option.next_day = Some(crate::twin::interval::Interval::of(&simulated.next_day));
+        }
+    }
+    Ok(())
+}
+
+/// The rules that hold, the loudest first.
+fn rules(
+    ready: &Ready<'_>,
+    file: &TwinFile,
+    advice: &Advice,
+    values: &Values,
+) -> Result<Vec<usize>, crate::engine::EngineError> {
+    let holds = |rule: &Rule| -> Result<bool, crate::engine::EngineError> {
+        if rule.when.as_ref().is_some_and(|when| !when.holds(values)) {
+            return Ok(false);
+        }
+        let Some((measure, range, least)) = &rule.predicted else {
+            return Ok(true);
+        };
+        let place = match rule.plan {
+            RulePlan::Keep => advice.keep.or(advice.stop),
+            RulePlan::Stop => advice.stop,
+            RulePlan::Best => match advice.decision {
+                Decision::Recommend(i) => Some(i),
+                _ => advice.alternatives(file, 1).first().copied().or(advice.keep),
+            },
+        };
+        let (Some(option), Some(limits)) = (place.and_then(|i| advice.options.get(i)), range.limits(values)) else {
+            return Ok(false);
+        };
+        let simulated = ready.run(std::slice::from_ref(&option.plan), &[*measure], false)?;
+        let sample = simulated.first().and_then(|s| s.values.get(measure));
+        Ok(sample.is_some_and(|sample| {
+            let within = sample.iter().filter(|x| limits.contain(**x)).count();
+            #[expect(clippy::cast_precision_loss, reason = "numbers of draws are far smaller than 2^52")]
+            let chance = within as f64 / sample.len().max(1) as f64;
+            chance >= *least
+        }))
+    };
+    let mut found = Vec::new();
+    for (place, rule) in file.rules.iter().enumerate() {
+        if holds(rule)? {
+            found.push(place);
+        }
+    }
+    found.sort_by_key(|place| std::cmp::Reverse(file.rules.get(*place).map(|r| r.urgency)));
+    Ok(found)
+}
+
 /// A plan that is beyond what the twin's file allows is said so, and not compared with anything.
-fn outside_the_list(file: &TwinFile, plan: &Present, language: Language) -> Refusal {
+fn outside_the_list(file: &TwinFile, values: &Values, plan: &Present, language: Language) -> Refusal {
     let show = |v: f64| number(v, language);
-    let every = &file.treatment.every;
+    let treatment = &file.treatment;
+    let longest = treatment.every.iter().flat_map(|s| s.gaps.iter().copied()).fold(0.0, f64::max);
     let args = [
         ("amount", show(plan.regimen.amount)),
         ("interval", show(plan.regimen.interval_hours)),
         ("duration", show(plan.regimen.duration_hours)),
-        ("unit", file.treatment.unit.clone()),
-        ("single", show(file.treatment.single_max)),
-        ("daily", show(file.treatment.daily_max)),
-        ("longest", show(every.iter().copied().fold(0.0, f64::max))),
+        ("unit", treatment.unit.clone()),
+        ("single", show(treatment.single_max.value(values).unwrap_or(0.0))),
+        ("daily", show(treatment.daily_max.value(values).unwrap_or(0.0))),
+        ("longest", show(longest)),
     ];
     Refusal::new("outside-list", "refuse-outside-list", "help-outside-list", args).critical()
 }
@@ -232,12 +354,15 @@ fn accumulated(file: &TwinFile, advice: &Advice, language: Language) -> Option<R
         Decision::Recommend(i) => Some(i),
         _ => advice.keep,
     };
-    let next_day = advice.options.get(concerned?)?.shape?.next_day?;
-    (next_day.p50 > file.harm.blocked_above).then(|| {
+    let next_day = advice.options.get(concerned?)?.next_day?;
+    let (goal, _) = file.headline()?;
+    let harm = file.harms.iter().find(|h| h.measure == goal.measure)?;
+    let limit = harm.blocked.as_ref()?.low.as_ref()?.value(&Values::new())?;
+    (next_day.p50 > limit).then(|| {
         let args = [
-            ("label", file.goal.label.get(language.tag()).to_owned()),
+            ("label", goal.label.get(language.tag()).to_owned()),
             ("value", significant(next_day.p50, 3, language)),
-            ("limit", number(file.harm.blocked_above, language)),
+            ("limit", number(limit, language)),
         ];
         Refusal::new("accumulated", "refuse-accumulated", "help-accumulated", args)
             .critical()
@@ -248,15 +373,17 @@ fn accumulated(file: &TwinFile, advice: &Advice, language: Language) -> Option<R
 /// The patient's twin and draws from its posterior: from the store when the facts are the same, else fitted and stored.
 fn twin(
     question: &Question<'_>,
-    inputs: &Inputs,
+    values: Values,
     ledger: Ledger,
     print: [u8; 32],
-) -> Result<(Twin, Vec<(usize, Draws)>), Refusal> {
+    draws: usize,
+) -> Result<(Twin, Vec<Batch>), Refusal> {
     let Question { definition, facts, .. } = *question;
     let language = Language::from_tag(question.language);
     let mut found = question.cache.find(&print);
     let known = found.posterior.take();
-    let fits = fit_all(definition, inputs, &ledger, known.as_ref().map(|k| &k.fits), language).map_err(|left_out| {
+    let kept = known.as_ref().map(|k| k.fits.as_slice());
+    let twin = Twin::fit(definition, values, ledger, kept, language).map_err(|left_out| {
         let wording = Wording::of(language);
         let reasons: Vec<String> = left_out.iter().map(|p| wording.phrase(p)).collect();
         Refusal::new(
@@ -266,17 +393,11 @@ fn twin(
             [("reason", reasons.join(", "))],
         )
     })?;
-    let output = &definition.file.goal.output;
-    let output = fits
-        .members
-        .first()
-        .and_then(|(model, ..)| model.outputs().iter().position(|o| &o.name == output));
-    let twin = Twin::new(fits, ledger, output.unwrap_or(0), known.is_some());
-    if let Some(wrong) = twin.misfit(definition.file.level.misfit) {
+    if let Some(wrong) = twin.misfit(definition.file.advice.misfit) {
         let args = [
             ("predicted", significant(wrong.predicted, 2, language)),
             ("measured", significant(wrong.measured, 3, language)),
-            ("unit", twin.level_unit().to_owned()),
+            ("unit", twin.unit(&wrong.output).to_owned()),
         ];
         return Err(Refusal::new("misfit", "refuse-misfit", "help-misfit", args)
             .warning()
@@ -285,12 +406,7 @@ fn twin(
     if let Some(known) = known {
         return Ok((twin, known.draws));
     }
-    let draws = twin.draws(question.draws);
-    let fits = twin
-        .members
-        .iter()
-        .map(|m| (m.model.id.clone(), m.fit.clone()))
-        .collect();
+    let batches = twin.draws(draws);
     let levels = twin.ledger.levels.iter().map(|l| l.measurement.time);
     let newest = facts.given.iter().map(|g| g.time).chain(levels).max();
     question.cache.keep(
@@ -298,47 +414,43 @@ fn twin(
         print,
         newest,
         Posterior {
-            fits,
-            draws: draws.clone(),
+            fits: twin.kept(),
+            draws: batches.clone(),
         },
     );
-    Ok((twin, draws))
+    Ok((twin, batches))
 }
 
-/// The present plan, and every regimen of the grid; with a loading dose first while no dose has been given.
-fn candidates(file: &TwinFile, facts: &Facts, present: Option<&Present>, weight: Option<f64>) -> Vec<Plan> {
-    let mut plans = Vec::new();
-    if let Some(present) = present {
-        plans.push(Plan {
-            kind: Kind::Keep,
-            loading: None,
-            regimen: Some(present.regimen),
-        });
-    }
-    let loading = match weight {
-        Some(weight) if facts.given.is_empty() && !doses_unknown(facts) => loading_doses(&file.treatment, weight),
-        _ => Vec::new(),
+/// The present plan, every plan of the grid, with a loading dose first while no dose has been given, and the course without
+/// further treatment.
+fn candidates(file: &TwinFile, facts: &Facts, keep: Option<&Plan>, values: &Values) -> Vec<Plan> {
+    let treatment = &file.treatment;
+    let present = keep.and_then(|k| k.regimen);
+    let mut plans: Vec<Plan> = keep.cloned().into_iter().collect();
+    let loading = if facts.given.is_empty() && !doses_unknown(facts) {
+        loading_doses(treatment, values)
+    } else {
+        Vec::new()
     };
-    for regimen in grid(&file.treatment) {
-        if !present.is_some_and(|p| same(&p.regimen, &regimen)) {
-            plans.push(Plan {
-                kind: Kind::Change,
-                loading: None,
-                regimen: Some(regimen),
-            });
-        }
+    let daily_max = treatment.daily_max.value(values).unwrap_or(0.0);
+    for plan in grid(treatment, values, present.as_ref()) {
+        let Some(regimen) = plan.regimen else { continue };
         // The loading dose and the doses after it in the first day keep the daily maximum too.
         let after = ((24.0 / regimen.interval_hours).ceil() - 1.0) * regimen.amount;
-        plans.extend(
-            loading
-                .iter()
-                .filter(|l| **l > regimen.amount && **l + after <= file.treatment.daily_max)
-                .map(|l| Plan {
-                    kind: Kind::Change,
-                    loading: Some(*l),
-                    regimen: Some(regimen),
-                }),
-        );
+        let with_loading: Vec<Plan> = loading
+            .iter()
+            .filter(|l| **l > regimen.amount && **l + after <= daily_max)
+            .map(|l| Plan {
+                loading: Some(*l),
+                ..plan.clone()
+            })
+            .collect();
+        let as_now = plan.delay == 0.0 && plan.pattern.is_empty() && present.is_some_and(|p| same(&p, &regimen));
+        if !as_now {
+            plans.push(plan);
+        }
+        plans.extend(with_loading);
     }
+    plans.push(Plan::plain(Kind::Stop, None));
     plans
 }

@@ -45,11 +45,11 @@ pub fn present(facts: &Facts, treatment: &Treatment, now: Timestamp) -> Option<P
         .orders
         .iter()
         .filter(|o| !o.draft && o.active)
-        .filter_map(|o| o.regimen.map(|r| (o.start, r)))
+        .filter_map(|o| Some((o.start, regimen(o, treatment)?)))
         .max_by(|a, b| a.0.cmp(&b.0));
     if let Some((_, regimen)) = order {
         return Some(Present {
-            regimen: complete(regimen, treatment),
+            regimen,
             known_from: KnownFrom::Order,
         });
     }
@@ -79,11 +79,24 @@ pub fn active_orders(facts: &Facts) -> usize {
 /// The regimen of a draft order, when it is clear.
 #[must_use]
 pub fn drafted(order: &Order, treatment: &Treatment) -> Option<Present> {
-    let regimen = complete(order.regimen?, treatment);
     Some(Present {
-        regimen,
+        regimen: regimen(order, treatment)?,
         known_from: KnownFrom::Draft,
     })
+}
+
+/// What an order amounts to. Where a treatment is given one cycle at a time, an order for one dose is one cycle.
+fn regimen(order: &Order, treatment: &Treatment) -> Option<Regimen> {
+    let cycle = match treatment.every.as_slice() {
+        [only] if treatment.times == Some(1) => Some(only.interval()),
+        _ => None,
+    };
+    let once = order.once.zip(cycle).map(|(amount, interval_hours)| Regimen {
+        amount,
+        interval_hours,
+        duration_hours: order.once_duration_hours,
+    });
+    Some(complete(order.regimen.or(once)?, treatment))
 }
 
 /// An order that gives no length of infusion is taken to be infused as the twin's file says.
@@ -115,7 +128,7 @@ fn from_doses(facts: &Facts, treatment: &Treatment, now: Timestamp) -> Option<Re
     let interval_hours = treatment
         .every
         .iter()
-        .copied()
+        .map(crate::model::twin_file::Schedule::interval)
         .min_by(|a, b| (a / median).ln().abs().total_cmp(&(b / median).ln().abs()))?;
     let since = now.duration_since(last.time).as_secs_f64() / 3600.0;
     (since <= 2.0 * interval_hours).then(|| Regimen {
@@ -152,6 +165,8 @@ mod tests {
             },
             measured: BTreeMap::new(),
             flags: BTreeMap::new(),
+            tested_negative: BTreeMap::new(),
+            categories: BTreeMap::new(),
             given: times
                 .iter()
                 .map(|hours_ago| Given {

@@ -26,8 +26,12 @@ pub enum CallError {
 
 /// Gives advice. Implemented by the application, called by the HTTP layer.
 pub trait Advisor: Send + Sync {
-    /// The services on offer, in a stable order.
+    /// The services that answer, in a stable order.
     fn services(&self) -> &[Service];
+    /// Those of them that discovery lists.
+    fn listed(&self) -> &[Service] {
+        self.services()
+    }
     /// Whether calls can be answered now: models compiled, store open. Until then `/ready` says 503.
     fn ready(&self) -> bool {
         true

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod docs;
 mod study;
 
 use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
@@ -18,11 +19,13 @@ use crate::{
 ///   jumeau demo                 a server with sample patients, and a playground at http://127.0.0.1:8080/
 ///   jumeau models               which twins there are and what they decide
 ///   jumeau check                whether the model files are right, with their worked checks
+///   jumeau docs                 a page about each twin, from its files
 ///   jumeau serve --config FILE  the real thing; config/default.toml documents every setting
 ///
 /// For those who write models (docs/writing-a-twin.md), on data in the NONMEM style:
 ///   jumeau simulate MODEL DATA.csv             what a model predicts
 ///   jumeau fit MODEL... DATA.csv               the most probable parameters of each subject
+///   jumeau forecast MODEL DATA.csv             how well the last readings are foreseen
 ///   jumeau plot MODEL DATA.csv -o FILE.svg     measured, individual and population prediction
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment)]
@@ -77,8 +80,12 @@ enum Command {
     Simulate(study::Simulate),
     /// Find the most probable parameters of each subject of a data file
     Fit(study::Fit),
+    /// Forecast the last readings of each subject from the earlier ones, and compare with carrying the last value forward
+    Forecast(study::Forecast),
     /// Draw measured values, individual and population predictions of each subject as SVG
     Plot(study::Plot),
+    /// Write a page about each twin, from its files alone, or check that the pages are what they should be
+    Docs(docs::Docs),
     /// Ask a running server whether it is alive (for container health checks)
     Health {
         /// Address and port of the server
@@ -102,7 +109,9 @@ pub fn run() -> ExitCode {
         Command::Check { files } => return check(&files),
         Command::Simulate(arguments) => study::simulate(&arguments),
         Command::Fit(arguments) => study::fit(&arguments),
+        Command::Forecast(arguments) => study::forecast(&arguments),
         Command::Plot(arguments) => study::plot(&arguments),
+        Command::Docs(arguments) => docs::docs(&arguments),
         Command::Health { address } => health(address),
     };
     match result {

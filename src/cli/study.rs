@@ -1,10 +1,10 @@
-//! `jumeau simulate`, `jumeau fit` and `jumeau plot`: models on data files.
+//! `jumeau simulate`, `jumeau fit`, `jumeau forecast` and `jumeau plot`: models on data files.
 
 use crate::{
     dataset,
     engine::FitOptions,
     model::model_file::Model,
-    study::{self, FitSettings, Format, Individuals, SimulationSettings, Task},
+    study::{self, Errors, FitSettings, ForecastSettings, Format, Individuals, SimulationSettings, Task},
 };
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -115,6 +115,44 @@ pub(super) struct Plot {
     common: Common,
 }
 
+/// Arguments of `forecast`.
+#[derive(Debug, Args)]
+pub(super) struct Forecast {
+    /// Model file, or the id of one that is compiled in
+    model: PathBuf,
+    /// Data file
+    data: PathBuf,
+    /// Last readings of each subject that are kept from the fit and forecast
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    hold_out: usize,
+    /// Earlier readings without which a subject is left out
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    at_least: usize,
+    /// What is forecast; default: the first observed quantity of the model
+    #[arg(long, value_name = "NAME")]
+    of: Option<String>,
+    /// Names of columns, where they are not those of NONMEM: ID=patient,TIME=day,DV=diameter_mm
+    #[arg(long, value_delimiter = ',', value_name = "NAME=COLUMN")]
+    columns: Vec<String>,
+    /// Readings below this are only known to be below it, and forecasts below it are given as 0
+    #[arg(long, value_name = "LIMIT")]
+    below: Option<f64>,
+    /// Readings are given in steps of this, and so are forecasts
+    #[arg(long, value_name = "STEP")]
+    resolution: Option<f64>,
+    /// Draws of each subject
+    #[arg(long, default_value_t = 4000, value_name = "N")]
+    draws: usize,
+    /// Seed of the draws
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    seed: u64,
+    /// A CSV file to write, one row a reading
+    #[arg(short, long, value_name = "FILE.csv")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
 pub(super) fn simulate(arguments: &Simulate) -> Result<(), String> {
     threads(arguments.common.threads)?;
     if let Some(every) = arguments.every.filter(|every| !(every.is_finite() && *every > 0.0)) {
@@ -196,6 +234,69 @@ pub(super) fn fit(arguments: &Fit) -> Result<(), String> {
         0 => Ok(()),
         n => Err(format!(
             "{n} subject(s) could not be fitted; their lines say why (`error`)"
+        )),
+    }
+}
+
+pub(super) fn forecast(arguments: &Forecast) -> Result<(), String> {
+    threads(arguments.common.threads)?;
+    let start = Instant::now();
+    let model = model(&arguments.model)?;
+    let (file, text) = read(&arguments.data)?;
+    let text = dataset::rename_columns(&file, &text, &arguments.columns).map_err(|e| e.to_string())?;
+    let task = task(&model, &file, &text)?;
+    let names: Vec<&str> = model.outputs().iter().map(|output| output.name.as_str()).collect();
+    let output = match &arguments.of {
+        None => 0,
+        Some(name) => (names.iter().position(|known| known == name))
+            .ok_or_else(|| format!("--of {name}: {} observes {}", model.id, names.join(", ")))?,
+    };
+    let settings = ForecastSettings {
+        hold_out: arguments.hold_out,
+        at_least: arguments.at_least,
+        output,
+        draws: arguments.draws,
+        seed: arguments.seed,
+        below: arguments.below,
+        resolution: arguments.resolution,
+    };
+    let mut rows: Vec<u8> = Vec::new();
+    let reading = start.elapsed();
+    let begun = Instant::now();
+    let bar = bar(task.people().len(), "forecasting");
+    let found = study::forecast(&task, &settings, Some(&mut rows), || bar.inc(1)).map_err(|e| e.to_string())?;
+    bar.finish_and_clear();
+    let spent = begun.elapsed();
+    if let Some(path) = &arguments.output {
+        std::fs::write(path, rows).map_err(|e| format!("{}: cannot be written: {e}", path.display()))?;
+    }
+    super::print(&format!(
+        "{} readings of {} subjects forecast; {} subjects with too few readings, {} failed",
+        found.readings, found.subjects, found.too_few, found.failed
+    ));
+    super::print("                 mean error  median error  root mean square");
+    let line = |name: &str, errors: &Errors| {
+        let Errors {
+            mean,
+            median,
+            root_mean_square,
+        } = errors;
+        super::print(&format!(
+            "{name:16} {mean:10.3}  {median:12.3}  {root_mean_square:16.3}"
+        ));
+    };
+    line(&model.id, &found.model);
+    line("carried forward", &found.carried);
+    super::print(&format!(
+        "90 % interval: {:.1} % of the readings within, mean width {:.1}",
+        100.0 * found.coverage,
+        found.width
+    ));
+    timing(&arguments.common, reading, spent, start);
+    match found.failed {
+        0 => Ok(()),
+        n => Err(format!(
+            "{n} subject(s) could not be forecast; with --output their rows say why (ERROR)"
         )),
     }
 }

@@ -20,6 +20,7 @@ mod items;
 mod lines;
 mod parameters;
 mod read;
+mod rename;
 mod row;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod tests_refused;
 
 pub use parameters::{ParameterTable, parameters_table};
 pub use read::read;
+pub use rename::rename_columns;
 
 use std::fmt;
 

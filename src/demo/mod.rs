@@ -4,6 +4,7 @@
 //! It only ever talks to the hook services over HTTP, as an EHR would; it knows no twin and no medicine. Nothing in it is needed
 //! by the server proper, and none of its routes exist unless [`configure`] is called.
 
+mod dosage;
 mod fhir_server;
 mod language;
 mod pages;

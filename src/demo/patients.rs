@@ -7,11 +7,12 @@ use jiff::{Timestamp, Unit, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::shift::Shift;
+use super::{dosage, shift::Shift};
 
 static RECORDS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/demo/patients");
 static ORDERS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/demo/orders");
 const INDEX: &str = include_str!("patients.toml");
+const TWINS: &str = include_str!("twins.toml");
 const STAFF: &str = include_str!("staff.json");
 
 /// An embedded file is wrong.
@@ -37,15 +38,26 @@ struct Index {
 #[serde(deny_unknown_fields)]
 struct Listed {
     id: String,
+    /// Id of the twin whose services are asked about them.
+    twin: String,
     hooks: Vec<String>,
     title: BTreeMap<String, String>,
     story: BTreeMap<String, String>,
+}
+
+/// What the playground calls a twin.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    name: BTreeMap<String, String>,
+    about: BTreeMap<String, String>,
 }
 
 /// A patient.
 #[derive(Debug, Clone)]
 pub(super) struct Person {
     listed: Listed,
+    group: Group,
     /// The resources of the record.
     pub(super) record: Vec<Value>,
     /// The order that is being drafted: a MedicationRequest.
@@ -56,6 +68,9 @@ pub(super) struct Person {
 #[derive(Debug, Serialize)]
 pub(super) struct Summary<'a> {
     id: &'a str,
+    twin: &'a str,
+    twin_name: &'a str,
+    twin_about: &'a str,
     name: String,
     title: &'a str,
     story: &'a str,
@@ -82,13 +97,16 @@ impl Person {
         let born: Option<Date> = at("/birthDate").parse().ok();
         Summary {
             id: self.id(),
+            twin: &self.listed.twin,
+            twin_name: in_language(&self.group.name, language),
+            twin_about: in_language(&self.group.about, language),
             name: format!("{} {}", at("/name/0/given/0"), at("/name/0/family")),
             title: in_language(&self.listed.title, language),
             story: in_language(&self.listed.story, language),
             hooks: &self.listed.hooks,
             gender: at("/gender"),
             age: born.and_then(|born| Some(born.until((Unit::Year, today)).ok()?.get_years())),
-            order: dosage(&self.draft, language),
+            order: dosage::words(&self.draft, language),
         }
     }
 }
@@ -99,25 +117,6 @@ fn in_language<'a>(texts: &'a BTreeMap<String, String>, language: &str) -> &'a s
         .get(language)
         .or_else(|| texts.get("en"))
         .map_or("", String::as_str)
-}
-
-/// Dose, interval and length of infusion of a draft order in words.
-fn dosage(order: &Value, language: &str) -> String {
-    let at = |path: &str| {
-        let number = order.pointer(path).map(Value::to_string).unwrap_or_default();
-        if language == "fr" {
-            number.replace('.', ",")
-        } else {
-            number
-        }
-    };
-    let dose = at("/dosageInstruction/0/doseAndRate/0/doseQuantity/value");
-    let every = at("/dosageInstruction/0/timing/repeat/period");
-    let over = at("/dosageInstruction/0/timing/repeat/duration");
-    match language {
-        "fr" => format!("{dose}\u{a0}mg IV toutes les {every}\u{a0}h, en {over}\u{a0}h"),
-        _ => format!("{dose}\u{a0}mg IV every {every}\u{a0}h, over {over}\u{a0}h"),
-    }
 }
 
 /// A string inside a JSON value, or nothing.
@@ -140,6 +139,7 @@ impl People {
     /// When an embedded file is not what it should be.
     pub fn at(now: Timestamp) -> Result<Self, DemoError> {
         let index: Index = toml::from_str(INDEX).map_err(|e| wrong("patients.toml", &e))?;
+        let groups: BTreeMap<String, Group> = toml::from_str(TWINS).map_err(|e| wrong("twins.toml", &e))?;
         let anchor: Timestamp = index
             .anchor
             .parse()
@@ -166,7 +166,13 @@ impl People {
                 .into_iter()
                 .filter_map(|mut entry| Some(entry.get_mut("resource")?.take()))
                 .collect();
-            list.push(Person { listed, record, draft });
+            let group = groups.get(&listed.twin).cloned().unwrap_or_default();
+            list.push(Person {
+                listed,
+                group,
+                record,
+                draft,
+            });
         }
         Ok(Self { now, list, staff })
     }
@@ -217,6 +223,7 @@ fn embedded(dir: &Dir<'_>, id: &str) -> Result<Value, DemoError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{model::catalog::Catalog, service::services::services};
     use std::collections::BTreeSet;
 
     fn people() -> People {
@@ -236,6 +243,9 @@ mod tests {
         assert_eq!(people.now.to_string(), "2027-06-03T09:10:00Z");
         let mut ids = BTreeSet::new();
         for person in &people.list {
+            let own = person.record.iter().filter(|r| text(r, "/resourceType") == "Patient");
+            let own: Vec<&str> = own.map(|resource| text(resource, "/id")).collect();
+            assert_eq!(own, [person.id()], "one Patient, of that id");
             for resource in &person.record {
                 let kind = text(resource, "/resourceType");
                 assert!(
@@ -254,7 +264,13 @@ mod tests {
                     assert_eq!(text(resource, "/subject/reference"), format!("Patient/{}", person.id()));
                 }
             }
-            assert_eq!(text(&person.draft, "/status"), "draft");
+            assert_eq!(
+                text(&person.draft, "/resourceType"),
+                "MedicationRequest",
+                "{}",
+                person.id()
+            );
+            assert_eq!(text(&person.draft, "/status"), "draft", "{}", person.id());
             assert_eq!(
                 text(&person.draft, "/subject/reference"),
                 format!("Patient/{}", person.id())
@@ -269,21 +285,74 @@ mod tests {
             for language in ["en", "fr"] {
                 let summary = person.summary(language, people.today());
                 assert!(
-                    !summary.title.is_empty() && summary.story.len() > 40,
+                    !summary.title.is_empty() && summary.story.len() > 30,
                     "{} {language}",
                     person.id()
                 );
-                assert!(summary.age.is_some_and(|age| (18..100).contains(&age)));
+                assert!(
+                    summary.age.is_some_and(|age| (1..100).contains(&age)),
+                    "{}",
+                    person.id()
+                );
                 assert!(!summary.hooks.is_empty() && !summary.order.is_empty() && summary.name.len() > 3);
+                assert!(
+                    !summary.twin_name.is_empty() && !summary.twin_about.is_empty(),
+                    "twins.toml does not name {}",
+                    summary.twin
+                );
+                assert!(
+                    summary.order.contains(char::is_numeric) && !summary.order.contains("  "),
+                    "{}: {}",
+                    person.id(),
+                    summary.order
+                );
             }
-            assert_ne!(person.listed.title.get("en"), person.listed.title.get("fr"));
+            for texts in [&person.listed.title, &person.listed.story, &person.group.about] {
+                assert!(texts.keys().eq(["en", "fr"]), "{}", person.id());
+                assert_ne!(texts.get("en"), texts.get("fr"), "{}", person.id());
+            }
         }
-        let dosage = |language| dosage(&people.get("moreau").unwrap().draft, language).replace('\u{a0}', " ");
-        assert_eq!(dosage("en"), "1500 mg IV every 12 h, over 1.5 h");
-        assert_eq!(dosage("fr"), "1500 mg IV toutes les 12 h, en 1,5 h");
+        let order = |language| dosage::words(&people.get("moreau").unwrap().draft, language).replace('\u{a0}', " ");
+        assert_eq!(order("en"), "1500 mg IV every 12 h, over 1.5 h");
+        assert_eq!(order("fr"), "1500 mg IV toutes les 12 h, en 1,5 h");
         for person in &people.list {
             assert!(!text(&person.draft, "/dosageInstruction/0/text").is_empty());
         }
+    }
+
+    #[test]
+    fn every_patient_is_asked_about_through_services_that_exist() {
+        let (catalog, errors) = Catalog::load(None);
+        let ids: BTreeSet<String> = catalog
+            .twins
+            .iter()
+            .flat_map(|twin| services(&twin.file))
+            .map(|service| service.id)
+            .collect();
+        let mut missing = Vec::new();
+        for person in &people().list {
+            for hook in &person.listed.hooks {
+                let id = format!("{}-{hook}", person.listed.twin);
+                if !ids.contains(&id) {
+                    missing.push(format!("{}: {id}", person.id()));
+                }
+            }
+        }
+        assert!(missing.is_empty(), "{missing:?}; not served: {errors:?}");
+    }
+
+    #[test]
+    fn patients_of_one_twin_stand_together() {
+        let people = people();
+        let mut order: Vec<&str> = people.list.iter().map(|person| person.listed.twin.as_str()).collect();
+        order.dedup();
+        let twins: BTreeSet<&str> = order.iter().copied().collect();
+        assert_eq!(order.len(), twins.len(), "{order:?}");
+        let named: BTreeMap<String, Group> = toml::from_str(TWINS).unwrap();
+        assert!(
+            named.keys().map(String::as_str).eq(twins),
+            "twins.toml names twins without patients"
+        );
     }
 
     #[test]

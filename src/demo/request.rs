@@ -9,9 +9,10 @@ use crate::cds::discovery::Service;
 
 const USER: &str = "Practitioner/demo-prescriber";
 
-/// Adds the list of patients and the request builder.
+/// Adds the lists of patients and services, and the request builder.
 pub(super) fn configure(cfg: &mut web::ServiceConfig) {
     cfg.route("/demo/patients", web::get().to(patients))
+        .route("/demo/services", web::get().to(services))
         .route("/demo/request/{patient}/{service}", web::get().to(request));
 }
 
@@ -27,6 +28,18 @@ async fn patients(req: HttpRequest, demo: web::Data<Demo>) -> HttpResponse {
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::CONTENT_LANGUAGE, language))
         .insert_header((header::VARY, "Accept-Language"))
+        .json(list)
+}
+
+/// Every service that answers, whether discovery lists it or not.
+async fn services(demo: web::Data<Demo>) -> HttpResponse {
+    let list: Vec<Value> = demo
+        .services
+        .iter()
+        .map(|service| json!({"id": service.id, "hook": service.hook, "title": service.title}))
+        .collect();
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(list)
 }
 
@@ -167,6 +180,7 @@ fn fetch(record: &[Value], query: &str) -> Value {
 mod tests {
     use super::*;
     use crate::demo::{People, patients::text};
+    use actix_web::{App, test as http};
 
     fn service(hook: &str) -> Service {
         Service {
@@ -206,6 +220,35 @@ mod tests {
         assert_eq!(body.pointer("/prefetch/odd"), None);
         assert_eq!(text(&body, "/context/selections/0"), "MedicationRequest/moreau-draft");
         assert_eq!(text(&body, "/context/draftOrders/entry/0/resource/id"), "moreau-draft");
+    }
+
+    #[actix_web::test]
+    async fn the_playground_learns_who_there_is_and_whom_to_ask() {
+        let demo = web::Data::new(Demo::new(vec![service("patient-view"), service("order-sign")]).unwrap());
+        let app = http::init_service(App::new().app_data(demo).configure(configure)).await;
+        let get = |path: &str| http::TestRequest::get().uri(path).to_request();
+        let services: Value = http::call_and_read_body_json(&app, get("/demo/services")).await;
+        assert_eq!(
+            services,
+            json!([{"id": "v", "hook": "patient-view", "title": "t"}, {"id": "v", "hook": "order-sign", "title": "t"}])
+        );
+        let people: Value = http::call_and_read_body_json(&app, get("/demo/patients?lang=fr")).await;
+        let first = people.get(0).unwrap();
+        assert_eq!(
+            ["/id", "/twin", "/twin_name"].map(|path| text(first, path)),
+            ["moreau", "vancomycin", "Vancomycine"]
+        );
+        let names = [
+            "name",
+            "title",
+            "story",
+            "hooks",
+            "gender",
+            "age",
+            "order",
+            "twin_about",
+        ];
+        assert!(names.iter().all(|name| first.get(name).is_some()), "{first}");
     }
 
     #[test]

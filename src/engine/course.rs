@@ -124,11 +124,39 @@ pub fn course_of_draws(
     effects: &[Vec<f64>],
     times: &[f64],
     precision: Precision,
+    see: impl FnMut(usize, Option<&[f64]>),
+) -> Result<(), EngineError> {
+    many(system, subject, effects, times, precision, true, see)
+}
+
+/// As [`course_of_draws`], with everything that can be followed: outputs, then [`System::followed`], then areas.
+///
+/// # Errors
+/// Unusable input.
+pub fn everything_of_draws(
+    system: &System,
+    subject: &Subject,
+    effects: &[Vec<f64>],
+    times: &[f64],
+    precision: Precision,
+    see: impl FnMut(usize, Option<&[f64]>),
+) -> Result<(), EngineError> {
+    many(system, subject, effects, times, precision, false, see)
+}
+
+fn many(
+    system: &System,
+    subject: &Subject,
+    effects: &[Vec<f64>],
+    times: &[f64],
+    precision: Precision,
+    outputs_only: bool,
     mut see: impl FnMut(usize, Option<&[f64]>),
 ) -> Result<(), EngineError> {
-    let width = system.outputs().len();
-    let mut many: Walker<'_, Lanes<TOGETHER>> = Walker::new(system, subject, times, true, precision)?;
-    let mut one: Walker<'_, f64> = Walker::new(system, subject, times, true, precision)?;
+    let outputs = system.outputs().len();
+    let width = if outputs_only { outputs } else { system.width() };
+    let mut many: Walker<'_, Lanes<TOGETHER>> = Walker::new(system, subject, times, outputs_only, precision)?;
+    let mut one: Walker<'_, f64> = Walker::new(system, subject, times, outputs_only, precision)?;
     let size = times.len() * width;
     let mut together = vec![Lanes::<TOGETHER>::constant(f64::NAN); size];
     let mut values = vec![f64::NAN; size];
@@ -142,7 +170,8 @@ pub fn course_of_draws(
         let worked = sets.len() > 1 && {
             many.set_effects(&eta);
             let done = many.walk(|mark, found| together[mark * width..(mark + 1) * width].copy_from_slice(found));
-            done.is_ok() && together.iter().all(|x| x.is_finite())
+            // What is only followed may have no value here or there; an output must.
+            done.is_ok() && (together.chunks(width.max(1))).all(|row| row.iter().take(outputs).all(|x| x.is_finite()))
         };
         for (lane, set) in sets.iter().enumerate() {
             let number = group * TOGETHER + lane;
@@ -154,7 +183,8 @@ pub fn course_of_draws(
             } else {
                 one.set_effects(set);
                 let done = one.walk(|mark, found| values[mark * width..(mark + 1) * width].copy_from_slice(found));
-                let fine = done.is_ok() && values.iter().all(|x| x.is_finite());
+                let fine = (values.chunks(width.max(1))).all(|row| row.iter().take(outputs).all(|x| x.is_finite()));
+                let fine = fine && done.is_ok();
                 see(number, fine.then_some(values.as_slice()));
             }
         }

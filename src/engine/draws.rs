@@ -218,14 +218,16 @@ impl Fit {
             clouds.push(Cloud::new(&mode.eta, factor, true, (1.0 - PRIOR_SHARE) * mode.weight));
         }
         clouds.push(prior(PRIOR_SHARE, self.prior_weight));
-        let mut log_density = |eta: &[f64]| {
-            let found = objective
-                .value(eta)
-                .map(|ofv| -0.5 * ofv + of_prior.log_stretch(system, eta));
-            found.filter(|x| !x.is_nan()).unwrap_or(f64::NEG_INFINITY)
+        let mut log_densities = |sets: &[Vec<f64>]| -> Vec<f64> {
+            let values = objective.values(sets).into_iter().zip(sets);
+            let density = |(ofv, eta): (Option<f64>, &Vec<f64>)| {
+                let found = ofv.map(|ofv| -0.5 * ofv + of_prior.log_stretch(system, eta));
+                found.filter(|x| !x.is_nan()).unwrap_or(f64::NEG_INFINITY)
+            };
+            values.map(density).collect()
         };
         let count = PROPOSALS * n;
-        let mut proposals = Vec::with_capacity(count * m);
+        let mut proposals: Vec<Vec<f64>> = Vec::with_capacity(count);
         let mut weights = Vec::with_capacity(count);
         let mut scratch = Vec::with_capacity(m);
         for i in 0..count {
@@ -245,13 +247,14 @@ impl Fit {
                 .iter()
                 .map(|cloud| cloud.log_density(&eta, &mut scratch))
                 .collect();
-            let log_weight = log_density(&eta) - log_sum_exp(&densities);
-            weights.push(if log_weight.is_nan() {
-                f64::NEG_INFINITY
-            } else {
-                log_weight
-            });
-            proposals.extend_from_slice(&eta);
+            weights.push(-log_sum_exp(&densities));
+            proposals.push(eta.clone());
+        }
+        for (weight, density) in weights.iter_mut().zip(log_densities(&proposals)) {
+            *weight += density;
+            if weight.is_nan() {
+                *weight = f64::NEG_INFINITY;
+            }
         }
         let largest = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if !largest.is_finite() {
@@ -271,13 +274,13 @@ impl Fit {
                 reached += weights[from];
                 from += 1;
             }
-            effects.push(proposals[from * m..(from + 1) * m].to_vec());
+            effects.push(proposals[from].clone());
         }
         // Importance weights that one proposal dominates say less than their number suggests.
         let heaviest = weights.iter().copied().fold(0.0, f64::max) / sum;
         let poor = ess < POOR * count as f64 || heaviest > DOMINANT;
         if poor {
-            walk(&random, &clouds[0], &mut log_density, &mut effects);
+            walk(&random, &clouds[0], &mut log_densities, &mut effects);
         }
         Ok(Sample {
             effects,
@@ -304,22 +307,34 @@ pub struct Sample {
 /// Moves each draw by steps of a random walk that leaves the posterior unchanged (Metropolis), with the shape of the best mode.
 /// Where importance resampling left many copies of few points, this spreads them again ("resample-move": Gilks and Berzuini
 /// 2001, DOI 10.1111/1467-9868.00280).
-fn walk(random: &Random, shape: &Cloud<'_>, log_density: &mut impl FnMut(&[f64]) -> f64, effects: &mut [Vec<f64>]) {
+fn walk(
+    random: &Random,
+    shape: &Cloud<'_>,
+    log_densities: &mut impl FnMut(&[Vec<f64>]) -> Vec<f64>,
+    effects: &mut [Vec<f64>],
+) {
     let m = shape.centre.len();
     let mut scale = 2.38 / (m as f64).sqrt();
     // Steps are addressed after those of the proposals.
-    let first = 1_u64 << 40;
-    let mut step = first;
-    let mut known: Vec<f64> = effects.iter().map(|eta| log_density(eta)).collect();
+    let mut step = 1_u64 << 40;
+    let mut known = log_densities(effects);
     for _ in 0..WALK {
+        let first = step;
+        let moved: Vec<Vec<f64>> = effects
+            .iter()
+            .map(|eta| {
+                step += 1;
+                let z: Vec<f64> = (0..m).map(|j| random.normal(step, j as u64)).collect();
+                (0..m)
+                    .map(|i| eta[i] + scale * (0..=i).map(|j| shape.factor[i * m + j] * z[j]).sum::<f64>())
+                    .collect()
+            })
+            .collect();
+        let found = log_densities(&moved);
         let mut accepted = 0;
-        for (eta, density) in effects.iter_mut().zip(&mut known) {
-            step += 1;
-            let z: Vec<f64> = (0..m).map(|j| random.normal(step, j as u64)).collect();
-            let moved: Vec<f64> = (0..m)
-                .map(|i| eta[i] + scale * (0..=i).map(|j| shape.factor[i * m + j] * z[j]).sum::<f64>())
-                .collect();
-            let found = log_density(&moved);
+        let there = effects.iter_mut().zip(&mut known);
+        for (((eta, density), new), step) in there.zip(moved.into_iter().zip(found)).zip(first + 1..) {
+            let (moved, found) = new;
             if found - *density > random.uniform(step, u64::from(u32::MAX)).ln() {
                 *eta = moved;
                 *density = found;

@@ -1,10 +1,15 @@
 //! Real and well separated eigenvalues of a small matrix, with both sets of vectors.
 
-use super::linalg::{lu, lu_solve};
+use super::linalg::{lu, lu_solve, multiply};
 
 /// Eigenvalues nearer than this (relative to the largest) go to the general solver, where rounding does not grow with
 /// the inverse of their distance.
 const SMALLEST_GAP: f64 = 1e-4;
+/// The same for derivatives of two modes.
+const SMALLEST_GAP_OF_TWO: f64 = 1e-3;
+/// What modes that cancel may add up to in a derivative, for changes of the size of the matrix. Rounding grows with its square:
+/// at this limit the derivatives of unit doses were wrong by less than 1e-9 in 60,000 random systems.
+const LARGEST_TURN: f64 = 1e4;
 
 /// `A = right diag(values) left`, with `left` the inverse of `right`.
 #[derive(Debug, Clone, Default)]
@@ -107,6 +112,27 @@ impl Eigen {
             }
         }
         self.values.copy_from_slice(&values);
+        self.invert()?;
+        self.refine(a);
+        self.invert()?;
+        for i in 0..n {
+            for j in 0..n {
+                let back: f64 = (0..n)
+                    .map(|k| self.right[i * n + k] * self.values[k] * self.left[k * n + j])
+                    .sum();
+                let wrong = (back - a[i * n + j]).abs();
+                if wrong.is_nan() || wrong > 1e-10 * norm {
+                    return None;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Sets `left` to the inverse of `right`.
+    fn invert(&mut self) -> Option<()> {
+        let n = self.n;
+        let mut rows = vec![0; n];
         let mut factors = self.right.clone();
         lu(n, &mut factors, &mut rows, None)?;
         let mut unit = vec![0.0; n];
@@ -118,18 +144,55 @@ impl Eigen {
                 self.left[k * n + j] = column[k];
             }
         }
-        for i in 0..n {
-            for j in 0..n {
-                let back: f64 = (0..n)
-                    .map(|k| self.right[i * n + k] * values[k] * self.left[k * n + j])
-                    .sum();
-                let wrong = (back - a[i * n + j]).abs();
-                if wrong.is_nan() || wrong > 1e-10 * norm {
-                    return None;
-                }
+        Some(())
+    }
+
+    /// Corrects values and vectors to first order: near each other they are known to fewer digits, and derivatives lose as many
+    /// again.
+    fn refine(&mut self, a: &[f64]) {
+        let n = self.n;
+        let half = multiply(n, a, &self.right);
+        let mut turn = vec![0.0; n * n];
+        for k in 0..n {
+            let dot = |p: usize, column: &dyn Fn(usize) -> f64| -> f64 {
+                (0..n).map(|i| self.left[p * n + i] * column(i)).sum()
+            };
+            let value = dot(k, &|i| half[i * n + k]);
+            for p in (0..n).filter(|p| *p != k) {
+                let rest = dot(p, &|i| half[i * n + k] - value * self.right[i * n + k]);
+                turn[p * n + k] = rest / (value - self.values[p]);
+            }
+            self.values[k] = value;
+        }
+        let by = multiply(n, &self.right, &turn);
+        for (x, by) in self.right.iter_mut().zip(by) {
+            *x += by;
+        }
+    }
+
+    /// Whether derivatives of what is decomposed, which turn the vectors into each other, keep enough digits. Call it after
+    /// [`Eigen::decompose`] of the same matrix.
+    pub(crate) fn keeps_slopes(&self, a: &[f64]) -> bool {
+        let n = self.n;
+        if let [x, y] = *self.values {
+            // The formulas for two lose fewer digits.
+            return (x - y).abs() > SMALLEST_GAP_OF_TWO * x.abs().max(y.abs());
+        }
+        let sizes = |of: &[f64]| -> Vec<f64> { of.iter().map(|x| x.abs()).collect() };
+        let (left, right) = (sizes(&self.left), sizes(&self.right));
+        let mut turn = multiply(n, &multiply(n, &left, &sizes(a)), &right);
+        for p in 0..n {
+            for k in 0..n {
+                turn[p * n + k] = if p == k {
+                    0.0
+                } else {
+                    turn[p * n + k] / (self.values[p] - self.values[k]).abs()
+                };
             }
         }
-        Some(())
+        multiply(n, &multiply(n, &right, &turn), &left)
+            .iter()
+            .all(|sum| *sum <= LARGEST_TURN)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The exponential of a small matrix, for any number type.
 
+use super::linalg::multiply;
 use crate::lang::Number;
 
 /// `exp(a)` by scaling, a Taylor sum and squaring. The scaled norm is at most 1/4, so 12 terms are exact to rounding.
@@ -35,19 +36,6 @@ fn identity<T: Number>(n: usize) -> Vec<T> {
     (0..n * n)
         .map(|i| T::constant(if i % (n + 1) == 0 { 1.0 } else { 0.0 }))
         .collect()
-}
-
-fn multiply<T: Number>(n: usize, a: &[T], b: &[T]) -> Vec<T> {
-    let mut out = vec![T::constant(0.0); n * n];
-    for i in 0..n {
-        for k in 0..n {
-            let x = a[i * n + k];
-            for j in 0..n {
-                out[i * n + j] = out[i * n + j] + x * b[k * n + j];
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -21,6 +21,22 @@ pub struct FitOptions {
     pub max_iterations: usize,
     /// How exactly states without a closed form are integrated.
     pub precision: Precision,
+    /// Slope of the objective function, a standard deviation of the prior, below which the bottom is reached.
+    pub level: f64,
+}
+
+impl FitOptions {
+    /// For draws that are corrected afterwards: three figures, where states are integrated.
+    pub fn rough() -> Self {
+        Self {
+            precision: Precision {
+                relative: 1e-6,
+                ..Precision::default()
+            },
+            level: 1e-3,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for FitOptions {
@@ -29,6 +45,7 @@ impl Default for FitOptions {
             prior_weight: 1.0,
             max_iterations: 100,
             precision: Precision::default(),
+            level: 1e-8,
         }
     }
 }
@@ -199,7 +216,7 @@ pub(crate) fn fit_from(
             }
         }
         for (eta, _, iterations) in candidates {
-            let Some(mode) = objective.finish(eta, iterations, options.max_iterations) else {
+            let Some(mode) = objective.finish(eta, iterations, options.max_iterations, options.level) else {
                 continue;
             };
             let known = modes
@@ -298,14 +315,14 @@ impl Objective<'_> {
     }
 
     /// Newton steps to the bottom, then curvature and flags.
-    fn finish(&mut self, mut eta: Vec<f64>, mut iterations: usize, budget: usize) -> Option<Mode> {
+    fn finish(&mut self, mut eta: Vec<f64>, mut iterations: usize, budget: usize, level: f64) -> Option<Mode> {
         let m = eta.len();
         let mut factor = cholesky(m, &self.hessian(&eta)?);
         let mut origin = eta.clone();
         let mut ofv = self.with_slopes(&eta)?;
         for _ in 0..budget {
             let slope = self.slope_left();
-            if slope < 1e-8 {
+            if slope < level {
                 break;
             }
             // Where the surface is no bowl, the expected Hessian still points downhill.
@@ -327,7 +344,7 @@ impl Objective<'_> {
             }
         }
         let slope_left = self.slope_left();
-        if self.distance(&eta, &origin) > 1e-5 {
+        if self.distance(&eta, &origin) > level.max(1e-5) {
             factor = cholesky(m, &self.hessian(&eta)?);
         }
         let runaway = eta
@@ -336,7 +353,7 @@ impl Objective<'_> {
             .enumerate()
             // An effect with a density of its own counts from the starting value, not from the middle of its prior.
             .any(|(effect, (eta, sd))| (eta / sd).abs() > 10.0 && !self.prior.has_density(effect));
-        let converged = factor.is_some() && slope_left < 1e-4 && !runaway;
+        let converged = factor.is_some() && slope_left < (10.0 * level).max(1e-4) && !runaway;
         let factor = match factor {
             Some(factor) => factor,
             // Flagged as not converged; the expected Hessian gives a width that is at least positive.

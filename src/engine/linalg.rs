@@ -1,5 +1,7 @@
 //! Small dense matrices, row by row in a slice.
 
+use crate::lang::Number;
+
 /// Lower Cholesky factor of a symmetric matrix, or `None` if it is not positive definite.
 pub(crate) fn cholesky(n: usize, a: &[f64]) -> Option<Vec<f64>> {
     let mut l = vec![0.0; n * n];
@@ -118,6 +120,20 @@ pub(crate) fn lu_solve(n: usize, a: &[f64], rows: &[usize], b: &[f64]) -> Vec<f6
         x[i] = (x[i] - dot) / a[i * n + i];
     }
     x
+}
+
+/// The product of two square matrices.
+pub(crate) fn multiply<T: Number>(n: usize, a: &[T], b: &[T]) -> Vec<T> {
+    let mut out = vec![T::constant(0.0); n * n];
+    for i in 0..n {
+        for k in 0..n {
+            let x = a[i * n + k];
+            for j in 0..n {
+                out[i * n + j] = out[i * n + j] + x * b[k * n + j];
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]

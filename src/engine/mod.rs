@@ -47,7 +47,7 @@ mod system;
 mod timeline;
 mod walk;
 
-pub use course::{Course as Trajectory, Follower, Values, course, course_of_draws};
+pub use course::{Course as Trajectory, Follower, Values, course, course_of_draws, everything_of_draws};
 pub use curves::quantile;
 pub use draws::{Draws, Sample};
 pub use fit::{Fit, FitOptions, Mode, fit, ofv_weights};

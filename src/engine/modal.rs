@@ -113,6 +113,7 @@ impl<'a> Modal<'a> {
         if self
             .modes
             .set(&self.plain.matrix, &self.plain.readout, &self.plain.offset, d)
+            && (!with_slopes || self.modes.keeps_slopes(&self.plain.matrix))
         {
             if with_slopes {
                 self.modes.slopes(&self.dual, m, d, &mut self.slopes);

@@ -65,6 +65,11 @@ impl Modes {
         true
     }
 
+    /// Whether derivatives keep enough digits for the matrix set last.
+    pub(crate) fn keeps_slopes(&self, matrix: &[f64]) -> bool {
+        self.eigen.keeps_slopes(matrix)
+    }
+
     /// Derivatives in `m` directions: direction j is lane `j % N` of the coefficients `j / N`.
     pub(crate) fn slopes<const N: usize>(
         &self,

@@ -1,5 +1,6 @@
 //! The objective function of one patient, its slopes, and the way downhill.
 
+use super::course::course_of_draws;
 use super::evaluate::Evaluator;
 use super::likelihood::term;
 use super::linalg::{cholesky, cholesky_solve};
@@ -8,6 +9,10 @@ use super::prior::Prior;
 use super::subject::Subject;
 use super::system::System;
 use super::{EngineError, Observation, Precision};
+use rayon::prelude::*;
+
+/// Points that one thread weighs at a time: always the same, so that the answer does not depend on the number of threads.
+const AT_ONCE: usize = 64;
 
 /// The objective function of one patient.
 pub(crate) struct Objective<'a> {
@@ -18,6 +23,7 @@ pub(crate) struct Objective<'a> {
     pub(crate) errors: Vec<ErrorModel>,
     pub(crate) prior: Prior,
     prior_weight: f64,
+    precision: Precision,
     /// Distance over which slopes are compared, as a share of the width of the prior: smaller where they are exact.
     nudge: f64,
     pub(crate) gradient: Vec<f64>,
@@ -56,6 +62,7 @@ impl<'a> Objective<'a> {
             observations,
             prior,
             prior_weight,
+            precision,
             gradient: vec![0.0; m],
             fisher: vec![0.0; m * m],
         })
@@ -72,6 +79,39 @@ impl<'a> Objective<'a> {
             sum += term(observation, error, *f).value;
         }
         sum.is_finite().then_some(sum)
+    }
+
+    /// The objective function at many points, `None` where it is not finite: where a walk is followed several together, and no more
+    /// exactly than weights need.
+    pub(crate) fn values(&mut self, sets: &[Vec<f64>]) -> Vec<Option<f64>> {
+        if self.evaluator.is_exact() {
+            return sets.iter().map(|eta| self.value(eta)).collect();
+        }
+        let times: Vec<f64> = self.observations.iter().map(|o| o.time).collect();
+        let precision = Precision {
+            relative: self.precision.relative.max(1e-6),
+            ..self.precision
+        };
+        let width = self.system.outputs().len();
+        let weigh = |eta: &[f64], found: Option<&[f64]>| {
+            let found = found?;
+            let mut sum = self.prior_weight * self.prior.value(self.system, eta);
+            for (o, (observation, error)) in self.observations.iter().zip(&self.errors).enumerate() {
+                sum += term(observation, error, *found.get(o * width + observation.output)?).value;
+            }
+            sum.is_finite().then_some(sum)
+        };
+        let subject = self.evaluator.subject();
+        let part = |sets: &[Vec<f64>]| {
+            let mut values = vec![None; sets.len()];
+            let done = course_of_draws(self.system, subject, sets, &times, precision, |i, found| {
+                if let (Some(value), Some(eta)) = (values.get_mut(i), sets.get(i)) {
+                    *value = weigh(eta, found);
+                }
+            });
+            done.map_or_else(|_| vec![None; sets.len()], |()| values)
+        };
+        sets.par_chunks(AT_ONCE).flat_map_iter(part).collect()
     }
 
     /// The objective function; leaves its gradient and expected Hessian behind.

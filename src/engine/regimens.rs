@@ -212,6 +212,11 @@ impl<'a> Prepared<'a> {
         self.draws.len()
     }
 
+    /// The moment up to which the history was taken in.
+    pub fn now(&self) -> f64 {
+        self.now
+    }
+
     /// Whether there is no parameter set.
     pub fn is_empty(&self) -> bool {
         self.draws.is_empty()

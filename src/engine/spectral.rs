@@ -5,6 +5,7 @@
 //! what A deviates from its value (the perturbation of simple eigenvalues), which is exact for dual numbers.
 
 use super::eigen::Eigen;
+use super::linalg::multiply;
 use crate::lang::Number;
 
 /// Eigenvalues and eigenvectors of a matrix.
@@ -29,13 +30,14 @@ impl<T: Number> Spectrum<T> {
         }
     }
 
-    /// `None` if the matrix has no separate real eigenvalues, in any of its lanes.
+    /// `None` if the matrix has no separate real eigenvalues, in any of its lanes, or none far enough apart for its derivatives.
     pub(crate) fn new(n: usize, a: &[T]) -> Option<Self> {
         let lanes: Vec<Eigen> = (0..T::LANES)
             .map(|lane| {
                 let mut eigen = Eigen::new(n);
                 let values: Vec<f64> = a.iter().map(|x| x.lane(lane)).collect();
-                eigen.decompose(&values).then_some(eigen)
+                let fine = eigen.decompose(&values) && (!T::HAS_SLOPES || eigen.keeps_slopes(&values));
+                fine.then_some(eigen)
             })
             .collect::<Option<_>>()?;
         let pack = |of: &dyn Fn(&Eigen) -> &Vec<f64>| -> Vec<T> {
@@ -83,19 +85,6 @@ impl<T: Number> Spectrum<T> {
             left: new_left,
         })
     }
-}
-
-fn multiply<T: Number>(n: usize, a: &[T], b: &[T]) -> Vec<T> {
-    let mut out = vec![T::constant(0.0); n * n];
-    for i in 0..n {
-        for k in 0..n {
-            let x = a[i * n + k];
-            for j in 0..n {
-                out[i * n + j] = out[i * n + j] + x * b[k * n + j];
-            }
-        }
-    }
-    out
 }
 
 /// `exp(rate*t)`, its integral over 0..t, and the integral of that.
@@ -335,6 +324,46 @@ mod tests {
             assert!((found[i].0[0] - at(&A, 3.0)[i]).abs() < 1e-12);
             assert!((found[i].0[1] - at(&scaled, 3.0)[i]).abs() < 1e-12);
         }
+    }
+
+    #[test]
+    fn rates_near_each_other_keep_their_digits_or_are_refused() {
+        let mut refused = 0;
+        for k in 0..60 {
+            // A chain of five; two of its rates come nearer and nearer.
+            let near = 0.5 * (1.0 + 0.8_f64.powi(k));
+            let rates = [0.67, 0.16, 0.38, near, 0.5];
+            let slopes = [1.0, -0.5, 0.3, 0.7, -0.8];
+            let mut a = vec![Dual::<1>::constant(0.0); 25];
+            for (i, (rate, slope)) in rates.into_iter().zip(slopes).enumerate() {
+                let rate = Dual {
+                    value: rate,
+                    slope: [slope * rate],
+                };
+                a[6 * i] = -rate;
+                if i < 4 {
+                    a[6 * i + 5] = rate;
+                }
+            }
+            let t = 0.8;
+            let Some(spectrum) = Spectrum::new(5, &a) else {
+                refused += 1;
+                continue;
+            };
+            let zero = Dual::constant(0.0);
+            let mut start = [zero; 5];
+            start[0] = Dual::constant(1.0);
+            let mut flow = Flow::empty();
+            flow.set(&spectrum, &start, &[zero; 5]);
+            flow.at(&spectrum, Dual::constant(t));
+            let scaled: Vec<Dual<1>> = a.iter().map(|x| x.scale(t)).collect();
+            let exact = crate::engine::expm::expm(5, &scaled);
+            for i in 0..5 {
+                let off = flow.state(&spectrum, i) - exact[5 * i];
+                assert!(off.value.abs() < 1e-12 && off.slope[0].abs() < 1e-9, "{k} {off:?}");
+            }
+        }
+        assert!((1..50).contains(&refused), "{refused}");
     }
 
     #[test]

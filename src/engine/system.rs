@@ -265,6 +265,11 @@ impl System {
         &self.followed
     }
 
+    /// How many values there are at one time when everything is followed.
+    pub fn width(&self) -> usize {
+        self.read.late.output_count()
+    }
+
     /// The length of a cycle for these fixed values, if the model repeats itself.
     pub fn cycle_length(&self, fixed: &[f64]) -> Option<f64> {
         self.cycle?;

@@ -20,17 +20,20 @@ use super::remarks;
 use super::time::hours_between;
 
 const SAME_TIME: SignedDuration = SignedDuration::from_mins(10);
-const CONTRADICTION: f64 = 0.2;
+/// Two exact values of one thing at one time that differ by more than this part of their mean contradict each other.
+pub const CONTRADICTION: f64 = 0.2;
 const STEADY: SignedDuration = SignedDuration::from_hours(7 * 24);
 const DISAGREEMENT: f64 = 0.25;
 
 /// Quantities of the body that are steady for a week.
 fn is_steady(need: &Measured) -> bool {
-    need.use_as == UseAs::Covariate && matches!(need.unit.as_str(), "kg" | "g" | "[lb_av]" | "cm" | "m" | "[in_i]")
+    need.use_as == UseAs::Covariate
+        && !need.sum_per_day
+        && matches!(need.unit.as_str(), "kg" | "g" | "[lb_av]" | "cm" | "m" | "[in_i]")
 }
 
 /// Difference as a fraction of the mean.
-fn difference(a: f64, b: f64) -> f64 {
+pub fn difference(a: f64, b: f64) -> f64 {
     let mean = (a.abs() + b.abs()) / 2.0;
     if mean == 0.0 { 0.0 } else { (a - b).abs() / mean }
 }
@@ -73,7 +76,8 @@ pub fn settle(reader: &mut Reader<'_>, need: &Measured, mut values: Vec<Measurem
     kept
 }
 
-fn say(reader: &mut Reader<'_>, id: &'static str, need: &Measured, value: &Measurement, more: &[(&str, &str)]) {
+/// Says that a value is not used.
+pub fn say(reader: &mut Reader<'_>, id: &'static str, need: &Measured, value: &Measurement, more: &[(&str, &str)]) {
     let shown = shown(need, value);
     let time = remarks::time(value.time);
     let mut args = vec![
@@ -85,7 +89,8 @@ fn say(reader: &mut Reader<'_>, id: &'static str, need: &Measured, value: &Measu
     reader.notes.ignore(id, &args, Some(&value.source));
 }
 
-fn shown(need: &Measured, value: &Measurement) -> String {
+/// A value as recorded, for remarks.
+pub fn shown(need: &Measured, value: &Measurement) -> String {
     value
         .converted_from
         .clone()

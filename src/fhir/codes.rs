@@ -1,6 +1,6 @@
 //! Matching of codes and of drugs.
 
-use crate::patient::needs::{Code, Drug};
+use crate::patient::needs::{Code, Drug, Flag};
 
 use super::peek::{Concept, Medication};
 use super::terminology::Terminology;
@@ -33,9 +33,19 @@ pub fn matches(wanted: &Code, system: &str, code: &str, terminology: &Terminolog
 
 /// Whether any coding of the concept is asked for.
 pub fn any(wanted: &[Code], concept: &Concept<'_>, terminology: &Terminology) -> bool {
+    matching(wanted, concept, terminology).is_some()
+}
+
+/// The first coding of the concept that is asked for: canonical system, and code as recorded.
+pub fn matching<'a>(
+    wanted: &[Code],
+    concept: &'a Concept<'_>,
+    terminology: &'a Terminology,
+) -> Option<(&'a str, &'a str)> {
     concept
         .codes()
-        .any(|(system, code)| wanted.iter().any(|w| matches(w, system, code, terminology)))
+        .find(|(system, code)| wanted.iter().any(|w| matches(w, system, code, terminology)))
+        .map(|(system, code)| (terminology.canonical(system), code))
 }
 
 /// How a drug was recognised.
@@ -47,17 +57,65 @@ pub enum Match {
     Text,
 }
 
+/// What makes a medication one of those that are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Name in the files.
+    pub name: &'a str,
+    /// Codes of ingredients and classes.
+    pub codes: &'a [Code],
+    /// Names by which an uncoded one may be recognised.
+    pub synonyms: &'a [String],
+}
+
+impl<'a> From<&'a Drug> for Wanted<'a> {
+    fn from(drug: &'a Drug) -> Self {
+        Wanted {
+            name: &drug.name,
+            codes: &drug.codes,
+            synonyms: &drug.synonyms,
+        }
+    }
+}
+
+impl<'a> From<&'a Flag> for Wanted<'a> {
+    fn from(flag: &'a Flag) -> Self {
+        Wanted {
+            name: &flag.name,
+            codes: &flag.drugs,
+            synonyms: &flag.synonyms,
+        }
+    }
+}
+
+impl Wanted<'_> {
+    /// Whether an ingredient of the table is asked for: by its name, or by another code that the table gives it (a
+    /// product is then of the class of its ingredient).
+    fn has_ingredient(&self, ingredient: &str, terminology: &Terminology) -> bool {
+        let named = |name: &str| name.eq_ignore_ascii_case(ingredient);
+        let codes = || terminology.codes_of(ingredient);
+        named(self.name)
+            || self.synonyms.iter().any(|s| named(s))
+            || codes().any(|(system, code)| self.codes.iter().any(|w| matches(w, system, code, terminology)))
+    }
+
+    /// Whether the text names it.
+    pub fn is_named_in(&self, text: &str) -> bool {
+        self.synonyms.iter().any(|synonym| has_word(text, synonym))
+    }
+}
+
 /// Whether the concept is the drug: by a code of its own, by a product of the table, or else by its name.
 ///
 /// A code that the table knows as another drug settles the matter: the text is not asked any more.
-pub fn drug(drug: &Drug, concept: &Concept<'_>, terminology: &Terminology) -> Option<Match> {
+pub fn drug(wanted: Wanted<'_>, concept: &Concept<'_>, terminology: &Terminology) -> Option<Match> {
     let mut other = false;
     for (system, code) in concept.codes() {
-        if drug.codes.iter().any(|w| matches(w, system, code, terminology)) {
+        if wanted.codes.iter().any(|w| matches(w, system, code, terminology)) {
             return Some(Match::Code);
         }
         match terminology.ingredient(system, code) {
-            Some(name) if name.eq_ignore_ascii_case(&drug.name) => return Some(Match::Code),
+            Some(name) if wanted.has_ingredient(name, terminology) => return Some(Match::Code),
             Some(_) => other = true,
             None => {}
         }
@@ -65,7 +123,10 @@ pub fn drug(drug: &Drug, concept: &Concept<'_>, terminology: &Terminology) -> Op
     if other {
         return None;
     }
-    concept.texts().any(|text| names(drug, text)).then_some(Match::Text)
+    concept
+        .texts()
+        .any(|text| wanted.is_named_in(text))
+        .then_some(Match::Text)
 }
 
 /// The way by which a product gives the drug, when the table lists it as `NAME, WAY`: another drug to the model.
@@ -77,7 +138,7 @@ pub fn other_way<'a>(drug: &Drug, concept: &Concept<'_>, terminology: &'a Termin
 }
 
 /// Whether a Medication resource is the drug: by its code, its ingredients, or its identifiers.
-pub fn medication(wanted: &Drug, product: &Medication<'_>, terminology: &Terminology) -> Option<Match> {
+pub fn medication(wanted: Wanted<'_>, product: &Medication<'_>, terminology: &Terminology) -> Option<Match> {
     let mut found = None;
     let mut other = false;
     for concept in product.code.iter().chain(
@@ -97,17 +158,13 @@ pub fn medication(wanted: &Drug, product: &Medication<'_>, terminology: &Termino
             continue;
         };
         match terminology.ingredient(system.as_str(), value.as_str()) {
-            Some(name) if name.eq_ignore_ascii_case(&wanted.name) => return Some(Match::Code),
+            Some(name) if wanted.has_ingredient(name, terminology) => return Some(Match::Code),
             Some(_) => other = true,
-            None if names(wanted, value.as_str()) => found = Some(Match::Text),
+            None if wanted.is_named_in(value.as_str()) => found = Some(Match::Text),
             None => {}
         }
     }
     if other { None } else { found }
-}
-
-fn names(drug: &Drug, text: &str) -> bool {
-    drug.synonyms.iter().any(|synonym| has_word(text, synonym))
 }
 
 /// Whether `word` stands in `text` as a whole word (or words), whatever the case.
@@ -170,7 +227,7 @@ pub fn uncovered_route(drug: &Drug, said: &[&str], product: &[&str]) -> Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::patient::needs::{RXNORM, SNOMED};
+    use crate::patient::needs::{ATC, RXNORM, SNOMED};
 
     fn code(system: &str, code: &str) -> Code {
         Code {
@@ -210,7 +267,7 @@ mod tests {
     #[test]
     fn drugs_by_code_then_by_name() {
         let (d, t) = (vancomycin(), Terminology::default());
-        let m = |json: &str| drug(&d, &concept(json), &t);
+        let m = |json: &str| drug((&d).into(), &concept(json), &t);
         assert_eq!(
             m(&format!(r#"{{"coding":[{{"system":"{RXNORM}","code":"11124"}}]}}"#)),
             Some(Match::Code)
@@ -234,7 +291,31 @@ mod tests {
         )
         .unwrap();
         let c = concept(r#"{"coding":[{"system":"urn:x","code":"T"}],"text":"not vancomycin"}"#);
-        assert_eq!(drug(&vancomycin(), &c, &local), None);
+        assert_eq!(drug((&vancomycin()).into(), &c, &local), None);
+    }
+
+    #[test]
+    fn a_product_is_of_the_class_of_its_ingredient() {
+        let table = "[[product]]\nsystem='urn:x'\ningredient='Azole'\ncodes=['P1']\n\
+            [[product]]\nsystem='http://www.whocc.no/atc'\ningredient='azole'\ncodes=['J02AC03']\n";
+        let local = Terminology::parse("x", table).unwrap();
+        let flag = Flag {
+            name: "interacting".into(),
+            drugs: vec![code(ATC, "J02AC*")],
+            ..Flag::default()
+        };
+        let m = |json: &str| drug((&flag).into(), &concept(json), &local);
+        assert_eq!(m(r#"{"coding":[{"system":"urn:x","code":"P1"}]}"#), Some(Match::Code));
+        assert_eq!(m(r#"{"coding":[{"system":"urn:x","code":"P2"}]}"#), None);
+        let class = |c: &str| m(&format!(r#"{{"coding":[{{"system":"{ATC}","code":"{c}"}}]}}"#));
+        assert_eq!((class("J02AC02"), class("J02AB02")), (Some(Match::Code), None));
+        let whole = Flag {
+            drugs: vec![],
+            synonyms: vec!["azole".into()],
+            ..flag.clone()
+        };
+        let c = concept(r#"{"coding":[{"system":"urn:x","code":"P1"}]}"#);
+        assert_eq!(drug((&whole).into(), &c, &local), Some(Match::Code));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::time::{CLOCK_SKEW, When, parse};
 use super::{codes, remarks, typed};
 
 /// Sets the flag; of several resources the one that sorts first is named.
-fn set(flags: &mut BTreeMap<String, Source>, flag: &Flag, source: &Source) {
+pub fn set(flags: &mut BTreeMap<String, Source>, flag: &Flag, source: &Source) {
     let entry = flags.entry(flag.name.clone()).or_insert_with(|| source.clone());
     if source < entry {
         *entry = source.clone();

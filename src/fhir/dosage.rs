@@ -3,7 +3,16 @@
 use crate::patient::facts::Regimen;
 use crate::patient::needs::{AssumedInfusion, Drug};
 
+pub use super::timing::Timing;
+use super::timing::{Pace, Weekdays, daily_slot, hours_in, pace};
 use super::units::{Analyte, Quantity};
+
+#[cfg(test)]
+#[path = "dosage_tests.rs"]
+mod tests;
+
+/// Longest infusion that is one dose, hours.
+const LONGEST_INFUSION: f64 = 336.0;
 
 /// Amount of one dose.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,43 +35,6 @@ pub enum Rate {
     Quantity(Quantity),
     /// Amount, and time.
     Ratio(Quantity, Quantity),
-}
-
-/// When doses are due (FHIR R4, Timing, 2.24.0.16).
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Timing {
-    /// A modifier extension is present.
-    pub modified: bool,
-    /// Fixed moments.
-    pub events: Vec<String>,
-    /// Start of the bounds.
-    pub start: Option<String>,
-    /// End of the bounds.
-    pub end: Option<String>,
-    /// Length of the bounds.
-    pub bounds_hours: Option<f64>,
-    /// How many doses.
-    pub count: Option<f64>,
-    /// Doses in a period.
-    pub frequency: Option<f64>,
-    /// The period.
-    pub period: Option<f64>,
-    /// Its unit.
-    pub period_unit: Option<String>,
-    /// Length of one dose.
-    pub duration: Option<f64>,
-    /// Its unit.
-    pub duration_unit: Option<String>,
-    /// Some number is a range.
-    pub ranges: bool,
-    /// Only on some days.
-    pub days_of_week: bool,
-    /// Number of clock times.
-    pub times_of_day: usize,
-    /// Number of events of daily life.
-    pub when: usize,
-    /// Codes and texts of the timing code.
-    pub codes: Vec<String>,
 }
 
 /// One dosage instruction.
@@ -89,7 +61,7 @@ pub struct Dosage {
 pub struct Understood {
     /// In the drug's unit.
     pub amount: f64,
-    /// Hours between doses; `None` for one dose only.
+    /// Hours between doses, on average; `None` for one dose only.
     pub interval_hours: Option<f64>,
     /// Hours of infusion.
     pub duration_hours: f64,
@@ -97,6 +69,8 @@ pub struct Understood {
     pub duration_assumed: bool,
     /// Number of doses, when limited.
     pub count: Option<f64>,
+    /// The days of the week on which doses are due, where the gaps between them differ.
+    pub days: Weekdays,
 }
 
 impl Understood {
@@ -135,7 +109,9 @@ pub fn amount(quantity: &Quantity, drug: &Drug) -> Result<f64, &'static str> {
 pub fn per_weight(quantity: &Quantity) -> bool {
     [&quantity.code, &quantity.unit].into_iter().flatten().any(|u| {
         let unit = u.to_ascii_lowercase();
-        unit.contains("/kg") || unit.contains("/m2") || unit.contains("per kg")
+        ["/kg", "/m2", "/m\u{b2}", "per kg", "per m"]
+            .iter()
+            .any(|u| unit.contains(u))
     })
 }
 
@@ -154,7 +130,8 @@ pub fn per_hour(rate: &Rate, drug: &Drug) -> Option<f64> {
 /// All instructions of one order as one dose at one interval.
 ///
 /// A loading dose followed by a maintenance dose is understood when `sequence` tells them apart: the maintenance dose
-/// is the regimen. Anything else with several instructions is left to its reader.
+/// is the regimen. Equal doses at different times of the day are a regimen too. Anything else with several instructions
+/// is left to its reader.
 ///
 /// # Errors
 /// The id of the message that says why not.
@@ -164,6 +141,9 @@ pub fn understand(dosages: &[Dosage], drug: &Drug, assumed: AssumedInfusion) -> 
         [one] => understand_one(one, drug, assumed),
         [first, rest @ ..] if rest.iter().all(|d| d == first) => understand_one(first, drug, assumed),
         several => {
+            if let Some(daily) = over_the_day(several, drug, assumed) {
+                return Ok(daily);
+            }
             let mut ordered: Vec<&Dosage> = several.iter().collect();
             ordered.sort_by_key(|d| d.sequence);
             let distinct = ordered
@@ -172,9 +152,7 @@ pub fn understand(dosages: &[Dosage], drug: &Drug, assumed: AssumedInfusion) -> 
             let [loading @ .., last] = ordered.as_slice() else {
                 return Err("order-unclear-several");
             };
-            let single = |d: &Dosage| {
-                understand_one(d, drug, assumed).is_ok_and(|u| u.interval_hours.is_none() || u.count == Some(1.0))
-            };
+            let single = |d: &Dosage| understand_one(d, drug, assumed).is_ok_and(|u| u.interval_hours.is_none());
             if !distinct || !loading.iter().all(|d| single(d)) {
                 return Err("order-unclear-several");
             }
@@ -183,7 +161,57 @@ pub fn understand(dosages: &[Dosage], drug: &Drug, assumed: AssumedInfusion) -> 
     }
 }
 
+/// Amount and hours of infusion of a single dose: when the order is for one dose, or gives a dose and no timing at all.
+pub fn once(dosages: &[Dosage], drug: &Drug, assumed: AssumedInfusion) -> Option<(f64, f64)> {
+    match understand(dosages, drug, assumed) {
+        Ok(u) => u.interval_hours.is_none().then_some((u.amount, u.duration_hours)),
+        Err("order-unclear-no-timing") => {
+            let [first, rest @ ..] = dosages else { return None };
+            if first.timing.events.len() > 1 || first.timing.count.is_some() || rest.iter().any(|d| d != first) {
+                return None;
+            }
+            let dose = one_dose(first, drug, None, assumed).ok()?;
+            Some((dose.amount, dose.duration_hours))
+        }
+        Err(_) => None,
+    }
+}
+
+/// Equal doses, each for another time of the day, every day.
+fn over_the_day(several: &[Dosage], drug: &Drug, assumed: AssumedInfusion) -> Option<Understood> {
+    // As often as a day has hours; a longer list is no regimen.
+    if several.len() > 24 {
+        return None;
+    }
+    let mut slots: Vec<String> = several.iter().filter_map(|d| daily_slot(&d.timing)).collect();
+    slots.sort();
+    slots.dedup();
+    if slots.len() != several.len() {
+        return None;
+    }
+    let interval = 24.0 / several.len() as f64;
+    let mut doses = several.iter().map(|d| one_dose(d, drug, Some(interval), assumed));
+    let first = doses.next()?.ok()?;
+    doses.all(|d| d == Ok(first)).then_some(first)
+}
+
 fn understand_one(dosage: &Dosage, drug: &Drug, assumed: AssumedInfusion) -> Result<Understood, &'static str> {
+    // What is wrong with the dose is said before what is wrong with its timing.
+    one_dose(dosage, drug, None, assumed)?;
+    let Pace { interval_hours, days } = pace(&dosage.timing)?;
+    Ok(Understood {
+        days,
+        ..one_dose(dosage, drug, interval_hours, assumed)?
+    })
+}
+
+/// The dose of one instruction, and the length of its infusion, at an interval that is known.
+fn one_dose(
+    dosage: &Dosage,
+    drug: &Drug,
+    interval_hours: Option<f64>,
+    assumed: AssumedInfusion,
+) -> Result<Understood, &'static str> {
     if dosage.modified || dosage.timing.modified {
         return Err("order-unclear-modified");
     }
@@ -196,7 +224,6 @@ fn understand_one(dosage: &Dosage, drug: &Drug, assumed: AssumedInfusion) -> Res
         Dose::Several => return Err("order-unclear-several"),
         Dose::None => return Err("order-unclear-no-dose"),
     };
-    let interval_hours = interval(&dosage.timing)?;
     let stated = match (dosage.timing.duration, &dosage.timing.duration_unit) {
         (Some(length), Some(unit)) => hours_in(unit).map(|h| h * length),
         _ => dosage
@@ -205,300 +232,15 @@ fn understand_one(dosage: &Dosage, drug: &Drug, assumed: AssumedInfusion) -> Res
             .and_then(|rate| per_hour(rate, drug))
             .map(|rate| amount / rate),
     };
-    // Longer than a day is a continuous infusion, which an interval does not describe.
-    let stated = stated.filter(|h| (0.0..=24.0).contains(h));
+    // Longer than a day and than the interval is a continuous infusion, which an interval does not describe.
+    let longest = interval_hours.map_or(LONGEST_INFUSION, |hours| hours.clamp(24.0, LONGEST_INFUSION));
+    let stated = stated.filter(|h| (0.0..=longest).contains(h));
     Ok(Understood {
         amount,
         interval_hours,
         duration_hours: stated.unwrap_or_else(|| assumed_hours(assumed, amount)),
         duration_assumed: stated.is_none(),
         count: dosage.timing.count,
+        days: Weekdays::default(),
     })
-}
-
-/// Hours between doses; `None` for a single dose.
-fn interval(timing: &Timing) -> Result<Option<f64>, &'static str> {
-    const UNCLEAR: &str = "order-unclear-timing";
-    if timing.ranges || timing.days_of_week {
-        return Err(UNCLEAR);
-    }
-    let structured = match (timing.period, &timing.period_unit) {
-        (Some(period), Some(unit)) => {
-            let hours = hours_in(unit).ok_or(UNCLEAR)? * period;
-            let times = timing.frequency.unwrap_or(if timing.times_of_day > 0 {
-                timing.times_of_day as f64
-            } else {
-                1.0
-            });
-            Some(hours / times)
-        }
-        (None, None) if timing.times_of_day > 0 => Some(24.0 / timing.times_of_day as f64),
-        (None, None) if timing.when > 0 => return Err(UNCLEAR),
-        (None, None) => None,
-        _ => return Err(UNCLEAR),
-    };
-    let coded: Vec<Option<f64>> = timing.codes.iter().filter_map(|c| from_code(c)).collect();
-    // FHIR allows either to be used; where they contradict each other somebody has to look.
-    let by_code = match coded.as_slice() {
-        [] if structured.is_none() && !timing.codes.is_empty() => return Err(UNCLEAR),
-        [] => None,
-        [first, rest @ ..] if rest.iter().all(|c| c == first) => Some(*first),
-        _ => return Err(UNCLEAR),
-    };
-    let interval = match (structured, by_code) {
-        (Some(a), Some(Some(b))) if (a - b).abs() > 1e-6 * b => return Err(UNCLEAR),
-        (Some(_), Some(None)) => return Err(UNCLEAR),
-        (Some(a), _) => Some(a),
-        (None, Some(code)) => code,
-        (None, None) if timing.count == Some(1.0) || timing.events.len() == 1 => None,
-        (None, None) => return Err("order-unclear-no-timing"),
-    };
-    match interval {
-        None => Ok(None),
-        // From every five minutes to every ninety days.
-        Some(hours) if (0.08..=2160.0).contains(&hours) => Ok(Some(hours)),
-        Some(_) => Err(UNCLEAR),
-    }
-}
-
-/// Hours in a unit of time of Timing.repeat (`s`, `min`, `h`, `d`, `wk`, `mo`, `a`).
-fn hours_in(unit: &str) -> Option<f64> {
-    Some(match unit {
-        "s" => 1.0 / 3600.0,
-        "min" => 1.0 / 60.0,
-        "h" => 1.0,
-        "d" => 24.0,
-        "wk" => 168.0,
-        _ => return None,
-    })
-}
-
-/// HL7 `GTSAbbreviation` and what wards write: `Q8H`, `BID`. The inner `None` is a single dose.
-fn from_code(code: &str) -> Option<Option<f64>> {
-    let code = code.trim().to_ascii_uppercase().replace(' ', "");
-    Some(Some(match code.as_str() {
-        "QD" | "DAILY" | "OD" | "AM" | "PM" | "QAM" | "QPM" | "QHS" | "BED" | "ONCEDAILY" => 24.0,
-        "BID" | "TWICEDAILY" => 12.0,
-        "TID" => 8.0,
-        "QID" => 6.0,
-        "QOD" => 48.0,
-        "QH" => 1.0,
-        "ONCE" | "X1" | "ONE-TIME" | "ONETIME" | "STAT" | "STATX1" | "ONCALL" => return Some(None),
-        _ => {
-            let hours = code
-                .strip_prefix("EVERY")
-                .and_then(|rest| rest.strip_suffix("HOURS").or_else(|| rest.strip_suffix('H')))
-                .or_else(|| code.strip_prefix('Q').and_then(|rest| rest.strip_suffix('H')))?;
-            let hours: u16 = hours.parse().ok()?;
-            if hours == 0 {
-                return None;
-            }
-            f64::from(hours)
-        }
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ASSUMED: AssumedInfusion = AssumedInfusion {
-        hours_per_unit: 0.001,
-        at_least: 1.0,
-    };
-
-    fn drug() -> Drug {
-        Drug {
-            name: "v".into(),
-            codes: vec![],
-            synonyms: vec![],
-            unit: "mg".into(),
-            routes: vec![],
-        }
-    }
-
-    fn quantity(value: &str, unit: &str) -> Quantity {
-        Quantity {
-            value: Some(value.into()),
-            unit: Some(unit.into()),
-            ..Quantity::default()
-        }
-    }
-
-    fn dosage(amount: &str, unit: &str, code: &str) -> Dosage {
-        Dosage {
-            dose: Dose::Quantity(quantity(amount, unit)),
-            timing: Timing {
-                codes: if code.is_empty() { vec![] } else { vec![code.into()] },
-                ..Timing::default()
-            },
-            ..Dosage::default()
-        }
-    }
-
-    fn repeat(frequency: f64, period: f64, unit: &str) -> Timing {
-        Timing {
-            frequency: Some(frequency),
-            period: Some(period),
-            period_unit: Some(unit.into()),
-            ..Timing::default()
-        }
-    }
-
-    #[test]
-    fn intervals() {
-        for (code, hours) in [
-            ("Q8H", 8.0),
-            ("q12h", 12.0),
-            ("BID", 12.0),
-            ("TID", 8.0),
-            ("QD", 24.0),
-            ("Q24H", 24.0),
-            ("every 6 hours", 6.0),
-            ("Q48H", 48.0),
-        ] {
-            let got = understand(&[dosage("1", "g", code)], &drug(), ASSUMED).unwrap();
-            assert_eq!(
-                (got.amount, got.interval_hours, got.duration_hours),
-                (1000.0, Some(hours), 1.0),
-                "{code}"
-            );
-            assert!(got.duration_assumed);
-        }
-        for (timing, hours) in [
-            (repeat(1.0, 12.0, "h"), 12.0),
-            (repeat(3.0, 1.0, "d"), 8.0),
-            (repeat(1.0, 90.0, "min"), 1.5),
-        ] {
-            let d = Dosage {
-                timing,
-                ..dosage("1500", "mg", "")
-            };
-            let got = understand(&[d], &drug(), ASSUMED).unwrap();
-            assert_eq!((got.interval_hours, got.duration_hours), (Some(hours), 1.5));
-        }
-        let once = understand(&[dosage("1", "g", "ONCE")], &drug(), ASSUMED).unwrap();
-        assert_eq!((once.interval_hours, once.regimen()), (None, None));
-    }
-
-    #[test]
-    fn length_from_timing_or_rate() {
-        let mut d = dosage("1000", "mg", "Q12H");
-        d.timing.duration = Some(90.0);
-        d.timing.duration_unit = Some("min".into());
-        let got = understand(std::slice::from_ref(&d), &drug(), ASSUMED).unwrap();
-        assert_eq!((got.duration_hours, got.duration_assumed), (1.5, false));
-        let mut d = dosage("1000", "mg", "Q12H");
-        d.rate = Some(Rate::Quantity(quantity("500", "mg/h")));
-        assert_eq!(
-            understand(std::slice::from_ref(&d), &drug(), ASSUMED)
-                .unwrap()
-                .duration_hours,
-            2.0
-        );
-        d.rate = Some(Rate::Ratio(quantity("1", "g"), quantity("60", "min")));
-        assert_eq!(
-            understand(std::slice::from_ref(&d), &drug(), ASSUMED)
-                .unwrap()
-                .duration_hours,
-            1.0
-        );
-        d.rate = Some(Rate::Quantity(quantity("250", "mL/h")));
-        assert!(understand(&[d], &drug(), ASSUMED).unwrap().duration_assumed);
-    }
-
-    #[test]
-    fn what_is_not_clear() {
-        let base = || dosage("1000", "mg", "Q12H");
-        for (d, why) in [
-            (
-                Dosage {
-                    as_needed: true,
-                    ..base()
-                },
-                "order-unclear-as-needed",
-            ),
-            (
-                Dosage {
-                    modified: true,
-                    ..base()
-                },
-                "order-unclear-modified",
-            ),
-            (
-                Dosage {
-                    dose: Dose::Range,
-                    ..base()
-                },
-                "order-unclear-dose-range",
-            ),
-            (
-                Dosage {
-                    dose: Dose::None,
-                    ..base()
-                },
-                "order-unclear-no-dose",
-            ),
-            (dosage("15", "mg/kg", "Q12H"), "order-unclear-per-weight"),
-            (dosage("1", "dose", "Q12H"), "order-unclear-dose-unit"),
-            (dosage("-5", "mg", "Q12H"), "order-unclear-dose"),
-            (dosage("5", "mg", ""), "order-unclear-no-timing"),
-            (dosage("5", "mg", "whenever"), "order-unclear-timing"),
-            (dosage("5", "mg", "Q0H"), "order-unclear-timing"),
-            (
-                Dosage {
-                    timing: Timing {
-                        codes: vec!["BID".into()],
-                        ..repeat(1.0, 8.0, "h")
-                    },
-                    ..base()
-                },
-                "order-unclear-timing",
-            ),
-            (
-                Dosage {
-                    timing: repeat(0.0, 8.0, "h"),
-                    ..base()
-                },
-                "order-unclear-timing",
-            ),
-            (
-                Dosage {
-                    timing: repeat(1.0, 8.0, "fortnight"),
-                    ..base()
-                },
-                "order-unclear-timing",
-            ),
-        ] {
-            assert_eq!(understand(&[d], &drug(), ASSUMED), Err(why));
-        }
-        assert_eq!(understand(&[], &drug(), ASSUMED), Err("order-unclear-no-dosage"));
-        assert_eq!(
-            understand(&[base(), dosage("500", "mg", "Q8H")], &drug(), ASSUMED),
-            Err("order-unclear-several")
-        );
-        assert!(understand(&[base(), base()], &drug(), ASSUMED).is_ok());
-    }
-
-    #[test]
-    fn loading_then_maintenance() {
-        let loading = Dosage {
-            sequence: Some(1),
-            ..dosage("2000", "mg", "ONCE")
-        };
-        let then = Dosage {
-            sequence: Some(2),
-            ..dosage("1000", "mg", "Q12H")
-        };
-        let got = understand(&[then.clone(), loading], &drug(), ASSUMED).unwrap();
-        assert_eq!((got.amount, got.interval_hours), (1000.0, Some(12.0)));
-        let other = Dosage {
-            sequence: Some(1),
-            ..dosage("2000", "mg", "Q8H")
-        };
-        assert_eq!(
-            understand(&[then, other], &drug(), ASSUMED),
-            Err("order-unclear-several")
-        );
-    }
 }

@@ -10,6 +10,7 @@ use crate::patient::needs::Drug;
 
 use super::codes::{Match, uncovered_route};
 use super::dosage::{Rate, assumed_hours, per_hour, per_weight};
+use super::drugs::Hit;
 use super::facts::{Item, Reader};
 use super::peek::Text;
 use super::time::{CLOCK_SKEW, Missing, When, hours_between, parse};
@@ -34,7 +35,7 @@ pub struct Given {
 /// Reads one MedicationAdministration, if it is of the twin's drug.
 pub fn read(reader: &mut Reader<'_>, item: &Item<'_>, out: &mut Given) {
     let Some(drug) = reader.needs.drug.as_ref() else { return };
-    let Some(hit) = drugs::find(reader, drug, item) else {
+    let Some(hit) = drugs::find(reader, drug.into(), item) else {
         return;
     };
     let name = drug.name.as_str();
@@ -92,7 +93,7 @@ pub fn read(reader: &mut Reader<'_>, item: &Item<'_>, out: &mut Given) {
             return reader.notes.ignore("remark-dose-status", &args, source);
         }
     }
-    match amount_and_length(reader, drug, &administration, &taken, status) {
+    match amount_and_length(reader, drug, &hit, &administration, &taken, status) {
         Ok((amount, length, assumed)) => {
             if hit.how == Match::Text {
                 let text = hit.texts.first().map(String::as_str).unwrap_or_default();
@@ -167,6 +168,7 @@ fn when(reader: &Reader<'_>, administration: &MedicationAdministration) -> Resul
 fn amount_and_length(
     reader: &Reader<'_>,
     drug: &Drug,
+    hit: &Hit,
     administration: &MedicationAdministration,
     taken: &Taken,
     status: &str,
@@ -175,7 +177,8 @@ fn amount_and_length(
     if dosage.is_some_and(|d| !d.modifier_extension.is_empty()) {
         return Err(("remark-dose-amount", "?".to_owned()));
     }
-    let dose: Option<Quantity> = dosage.and_then(|d| d.dose.as_deref()).map(typed::quantity);
+    let counted = dosage.and_then(|d| d.dose.as_deref()).map(typed::quantity);
+    let dose: Option<Quantity> = counted.map(|q| hit.strength.as_ref().and_then(|s| s.of(&q)).unwrap_or(q));
     let rate: Option<Rate> = dosage.and_then(|d| match d.rate.as_ref()? {
         MedicationAdministrationDosageRate::Quantity(q) => Some(Rate::Quantity(typed::quantity(q))),
         MedicationAdministrationDosageRate::Ratio(r) => typed::ratio(r),

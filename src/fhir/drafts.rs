@@ -62,7 +62,8 @@ pub fn read_draft_orders(
             _ => continue,
         };
         let item = item(kind, value, raw);
-        let Some(hit) = drugs::find(&mut reader, drug, &item) else {
+        let Some(hit) = drugs::find(&reader, drug.into(), &item) else {
+            drugs::note_missing(&mut reader, &item);
             let concept = item.peek.medication_codeable_concept.as_ref();
             if let Some(way) = concept.and_then(|c| codes::other_way(drug, c, terminology)) {
                 let source = item.peek.id.as_ref().map(|_| &item.source);
@@ -168,6 +169,11 @@ fn owned(value: Option<&Value>) -> Option<String> {
     value.and_then(text).map(|t| t.0.into_owned())
 }
 
+/// The texts of a list; what is none stands there as an empty one.
+fn texts(value: Option<&Value>) -> Vec<String> {
+    list(value).map(|v| owned(Some(v)).unwrap_or_default()).collect()
+}
+
 fn number(value: Option<&Value>) -> Option<f64> {
     finite(&owned(value)?)
 }
@@ -214,13 +220,15 @@ fn medication(value: &Value) -> Medication<'_> {
         ingredient: list(value.get("ingredient"))
             .map(|i| super::peek::Ingredient {
                 item_codeable_concept: i.get("itemCodeableConcept").map(concept),
+                strength: i.get("strength").cloned(),
             })
             .collect(),
         identifier: Vec::new(),
     }
 }
 
-fn quantity(value: &Value) -> Quantity {
+/// A quantity, read leniently.
+pub fn quantity(value: &Value) -> Quantity {
     Quantity {
         value: owned(value.get("value")),
         comparator: owned(value.get("comparator")),
@@ -295,7 +303,7 @@ fn timing(value: &Value) -> Timing {
     let bounds = r.get("boundsPeriod");
     Timing {
         modified: list(value.get("modifierExtension")).next().is_some(),
-        events: list(value.get("event")).filter_map(|e| owned(Some(e))).collect(),
+        events: texts(value.get("event")),
         start: bounds.and_then(|b| owned(b.get("start"))),
         end: bounds.and_then(|b| owned(b.get("end"))),
         bounds_hours: r
@@ -310,9 +318,9 @@ fn timing(value: &Value) -> Timing {
         ranges: ["frequencyMax", "periodMax", "countMax"]
             .iter()
             .any(|k| r.get(k).is_some()),
-        days_of_week: list(r.get("dayOfWeek")).next().is_some(),
-        times_of_day: list(r.get("timeOfDay")).count(),
-        when: list(r.get("when")).count(),
+        days_of_week: texts(r.get("dayOfWeek")),
+        times_of_day: texts(r.get("timeOfDay")),
+        when: texts(r.get("when")),
         codes: words(value.get("code")),
     }
 }

@@ -14,11 +14,15 @@ use crate::patient::facts::{Facts, Measurement, Source};
 use crate::patient::needs::Needs;
 
 use super::bundle::explode_with_urls;
-use super::peek::{Medication, Peek, Text};
-use super::references::{PatientNames, Whose};
+use super::peek::{Medication, Peek, Reference, Text};
+use super::references::{PatientNames, Whose, relative};
 use super::remarks::Notes;
+use super::sums::{self, Values};
 use super::terminology::Terminology;
-use super::{choose, conditions, doses, inferred, observations, orders, person, versions};
+use super::{
+    categories, choose, conditions, doses, drugs, inferred, medications, observations, orders, person, results,
+    versions,
+};
 
 pub use super::bundle::explode;
 pub use super::drafts::read_draft_orders;
@@ -181,10 +185,15 @@ impl<'a> Reader<'a> {
         foreign && !self.gate(item, name)
     }
 
-    /// Whose resource it is. One with a focus other than the patient is about that one, whatever its subject.
+    /// Whose resource it is. One with a focus other than the patient, or a part of a body, is about that one, whatever its
+    /// subject.
     fn whose(&self, item: &Item<'_>) -> Whose {
         let whose = self.names.whose(item.peek.subject.as_ref());
-        let aside = |focus| self.names.whose(Some(focus)) != Whose::Patient;
+        let is_part = |focus: &Reference<'_>| {
+            let target = focus.reference.as_ref().map(Text::as_str).and_then(relative);
+            target.is_some_and(|(kind, _)| kind == "BodyStructure")
+        };
+        let aside = |focus| self.names.whose(Some(focus)) != Whose::Patient && !is_part(focus);
         match whose {
             Whose::Patient if item.peek.focus.iter().any(aside) => Whose::Other,
             whose => whose,
@@ -228,7 +237,10 @@ pub fn read(
             remember_product(&mut reader, item);
         }
     }
-    let mut measured: Vec<Vec<Measurement>> = vec![Vec::new(); needs.measured.len()];
+    let mut measured: Vec<Values> = vec![Values::default(); needs.measured.len()];
+    let mut tests = results::Results::default();
+    let mut levels = categories::Levels::new(needs);
+    let names_drugs = needs.drug.is_some() || medications::any_asked(&reader);
     let mut flags = BTreeMap::new();
     let mut given = doses::Given::default();
     let mut read_orders = Vec::new();
@@ -239,16 +251,28 @@ pub fn read(
                 if !wanted.is_empty() {
                     observations::read(&mut reader, item, &wanted, &mut measured);
                 }
+                results::read(&mut reader, item, &mut tests);
+                categories::read(&mut reader, item, &mut levels);
             }
-            Kind::Administration => doses::read(&mut reader, item, &mut given),
-            Kind::Request | Kind::Statement => read_orders.extend(orders::read(&mut reader, item)),
+            Kind::Administration | Kind::Request | Kind::Statement => {
+                if names_drugs {
+                    drugs::note_missing(&mut reader, item);
+                }
+                if item.kind == Kind::Administration {
+                    doses::read(&mut reader, item, &mut given);
+                } else {
+                    read_orders.extend(orders::read(&mut reader, item));
+                }
+                medications::read(&mut reader, item, &mut flags);
+            }
             Kind::Condition => conditions::condition(&mut reader, item, &mut flags),
             Kind::Procedure => conditions::procedure(&mut reader, item, &mut flags),
             Kind::Patient | Kind::Medication => {}
         }
     }
     let mut by_name: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
-    for (need, values) in needs.measured.iter().zip(measured) {
+    for (need, found) in needs.measured.iter().zip(measured) {
+        let values = sums::values(&mut reader, need, found);
         let chosen = choose::settle(&mut reader, need, values);
         if !chosen.is_empty() {
             by_name.entry(need.name.clone()).or_default().extend(chosen);
@@ -260,11 +284,15 @@ pub fn read(
     if !charted {
         given = inferred::doses(&mut reader, &read_orders);
     }
+    let tested_negative = results::settle(&mut reader, tests, &mut flags);
+    let categories = categories::settle(&mut reader, levels);
     let (ignored, assumed) = reader.notes.finish();
     Ok(Facts {
         person,
         measured: by_name,
         flags,
+        tested_negative,
+        categories,
         given,
         orders: read_orders.into_iter().map(|o| o.order).collect(),
         ignored,

@@ -4,7 +4,10 @@
 //! then taken as given, and every use of them is said. As soon as one administration of the drug is charted in the
 //! window, nothing is inferred: a chart that is kept says what was given by what it leaves out.
 
-use jiff::Timestamp;
+use std::collections::VecDeque;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use crate::patient::facts::Given;
 
@@ -12,9 +15,12 @@ use super::facts::Reader;
 use super::orders::{ReadOrder, later, shown};
 use super::remarks;
 use super::time::hours_between;
+use super::timing::Weekdays;
 
 /// More than this is no course of treatment that doses can be inferred for.
 const MOST: usize = 200;
+/// Days of the week are not counted further back than this.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 366 * 5);
 
 /// The doses that the orders of the record ask for until now, oldest first; the newest 200 of them.
 pub fn doses(reader: &mut Reader<'_>, orders: &[ReadOrder]) -> Vec<Given> {
@@ -35,7 +41,12 @@ pub fn doses(reader: &mut Reader<'_>, orders: &[ReadOrder]) -> Vec<Given> {
             continue;
         }
         let args = [("name", drug.name.as_str())];
-        match (order.understood, order.starts) {
+        // Several doses on some days of the week: at what times, the order does not say exactly enough.
+        let understood = order.understood.filter(|u| {
+            let in_week = u.interval_hours.map_or(0.0, |hours| 168.0 / hours);
+            u.days.count() == 0 || (in_week - f64::from(u.days.count())).abs() < 1e-6
+        });
+        match (understood, order.starts) {
             (Some(_), Some(start)) if !order.starts_on_day => usable.push((order, start)),
             (Some(_), _) => reader.notes.ignore_counted("remark-order-no-start", &args),
             (None, _) => reader.notes.ignore_counted("remark-order-unclear", &args),
@@ -59,7 +70,12 @@ pub fn doses(reader: &mut Reader<'_>, orders: &[ReadOrder]) -> Vec<Given> {
             .flatten()
             .min()
             .unwrap_or(now);
-        let times = due(*start, window, until, understood.interval_hours, understood.count);
+        let times = if understood.days.count() == 0 {
+            due(*start, window, until, understood.interval_hours, understood.count)
+        } else {
+            let zone = &reader.ctx.zone;
+            due_on_days(*start, window, until, understood.days, understood.count, zone)
+        };
         if times.is_empty() {
             continue;
         }
@@ -126,9 +142,88 @@ fn due(
     out
 }
 
+/// The same on some days of the week, at the clock time of the start.
+fn due_on_days(
+    start: Timestamp,
+    window: Timestamp,
+    until: Timestamp,
+    days: Weekdays,
+    count: Option<f64>,
+    zone: &TimeZone,
+) -> Vec<Timestamp> {
+    let first = zone.to_datetime(start);
+    let Ok(earliest) = until.checked_sub(LONGEST) else {
+        return Vec::new();
+    };
+    // What was to end after some doses and began so long ago has ended, or is not known to go on.
+    let date = match (start < earliest, count) {
+        (false, _) => first.date(),
+        (true, None) => zone.to_datetime(earliest).date(),
+        (true, Some(_)) => return Vec::new(),
+    };
+    let mut left = count.unwrap_or(f64::INFINITY);
+    let mut out = VecDeque::new();
+    for day in date.series(1.day()) {
+        let Some(at) = zone
+            .to_timestamp(day.to_datetime(first.time()))
+            .ok()
+            .filter(|at| *at < until)
+        else {
+            break;
+        };
+        if !days.has(day.weekday()) || at < start {
+            continue;
+        }
+        if left < 1.0 {
+            break;
+        }
+        left -= 1.0;
+        if at >= window {
+            out.push_back(at);
+        }
+        if out.len() > MOST {
+            out.pop_front();
+        }
+    }
+    out.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_that_are_due_on_some_days() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let days = crate::fhir::timing::pace(&crate::fhir::timing::Timing {
+            days_of_week: vec!["mon".into(), "wed".into(), "fri".into()],
+            ..Default::default()
+        })
+        .unwrap()
+        .days;
+        let zone = TimeZone::get("Europe/Paris").unwrap();
+        // A Tuesday, two days before summer time begins on the following Sunday.
+        let (start, window) = (at("2026-03-24T07:00:00Z"), at("2026-03-01T00:00:00Z"));
+        let got = |count| due_on_days(start, window, at("2026-03-31T12:00:00Z"), days, count, &zone);
+        assert_eq!(
+            got(None),
+            [
+                at("2026-03-25T07:00:00Z"),
+                at("2026-03-27T07:00:00Z"),
+                at("2026-03-30T06:00:00Z")
+            ]
+        );
+        assert_eq!(got(Some(2.0)).len(), 2);
+        let old = due_on_days(
+            at("0002-01-01T00:00:00Z"),
+            window,
+            at("2026-03-31T12:00:00Z"),
+            days,
+            None,
+            &zone,
+        );
+        assert_eq!(old.len(), 13);
+    }
 
     #[test]
     fn times_that_are_due() {

@@ -3,10 +3,14 @@
 //! [`facts::read`] is the way in. Below it, one file has one subject: [`bundle`] takes Bundles apart, [`peek`] looks
 //! at a resource without reading it, [`versions`] keeps the newest, [`references`] tells whose it is, [`codes`] and
 //! [`terminology`] what it is; [`observations`], [`doses`], [`orders`], [`conditions`] and [`person`] read one type
-//! each; [`choose`] decides between contradicting values, [`inferred`] fills in doses that only an order shows.
+//! each; [`results`], [`categories`] and [`medications`] read types that others read too, for flags and categories;
+//! [`choose`] decides between contradicting values, [`sums`] adds up parts, [`inferred`] fills in doses that only an
+//! order shows.
 
+pub mod alleles;
 pub mod allow_list;
 pub mod bundle;
+pub mod categories;
 pub mod choose;
 pub mod client;
 pub mod codes;
@@ -15,22 +19,30 @@ pub mod dosage;
 pub mod doses;
 pub mod drafts;
 pub mod drugs;
+pub mod effective;
 pub mod facts;
 pub mod inferred;
+pub mod medications;
 pub mod observations;
 pub mod orders;
+pub mod outcome;
 pub mod page;
 pub mod peek;
 pub mod person;
 pub mod prefetch;
 pub mod references;
 pub mod remarks;
+pub mod results;
+pub mod strength;
+pub mod sums;
 pub mod template;
 pub mod terminology;
 pub mod time;
+pub mod timing;
 pub mod typed;
 pub mod units;
 pub mod versions;
+pub mod words;
 
 #[cfg(test)]
 mod stub;

@@ -1,19 +1,17 @@
 //! Observations into measurements (FHIR R4, Observation, 10.1).
 
-use fhir_codec::resources::{Observation, ObservationComponentValue, ObservationEffective, ObservationValue};
-use jiff::{SignedDuration, Timestamp};
+use fhir_codec::resources::{Observation, ObservationComponentValue, ObservationValue};
 
 use crate::patient::facts::{Bound, Measurement};
-use crate::patient::needs::{Measured, UseAs};
+use crate::patient::needs::Measured;
 
+use super::effective::{time_of, time_text};
 use super::facts::{Item, Reader};
-use super::peek::Text;
-use super::time::{CLOCK_SKEW, Missing, When, parse};
+use super::peek::{Concept, Text};
+use super::sums::{self, Reading, Values};
 use super::units::{Analyte, Quantity, Refused};
+use super::words::from_words;
 use super::{codes, remarks, typed};
-
-/// A level over a longer period than this has no time.
-const LONGEST_SAMPLING: SignedDuration = SignedDuration::from_hours(1);
 
 /// Which of the twin's quantities an Observation, or a component of it, may hold; empty for most.
 pub fn wanted(reader: &Reader<'_>, item: &Item<'_>) -> Vec<usize> {
@@ -30,7 +28,7 @@ pub fn wanted(reader: &Reader<'_>, item: &Item<'_>) -> Vec<usize> {
 }
 
 /// Reads one Observation of which `wanted` is not empty.
-pub fn read(reader: &mut Reader<'_>, item: &Item<'_>, wanted: &[usize], out: &mut [Vec<Measurement>]) {
+pub fn read(reader: &mut Reader<'_>, item: &Item<'_>, wanted: &[usize], out: &mut [Values]) {
     let needs = reader.needs;
     let names = || {
         wanted
@@ -63,18 +61,27 @@ pub fn read(reader: &mut Reader<'_>, item: &Item<'_>, wanted: &[usize], out: &mu
         let Some(measured) = needs.measured.get(*index) else {
             continue;
         };
+        let Some(list) = out.get_mut(*index) else { continue };
         for value in values(reader, &observation, item, measured) {
             if retracted {
-                let time = time_text(&observation);
+                let (time, shown) = (time_text(&observation), value.recorded.shown());
                 reader.notes.ignore(
                     "remark-entered-in-error",
-                    &[("name", &measured.name), ("value", &value.shown()), ("time", &time)],
+                    &[("name", &measured.name), ("value", &shown), ("time", &time)],
                     Some(&item.source),
                 );
-            } else if let Some(measurement) = one(reader, &observation, item, measured, value)
-                && let Some(list) = out.get_mut(*index)
+                continue;
+            }
+            let component = value.component;
+            if let Some(measurement) = one(reader, &observation, item, measured, value) {
+                list.read.push(Reading {
+                    part: sums::part(&observation, item, component),
+                    measurement,
+                });
+            } else if measured.sum_per_day
+                && let Ok(time) = time_of(reader, &observation, measured)
             {
-                list.push(measurement);
+                list.spoilt.push(time.at);
             }
         }
     }
@@ -101,42 +108,60 @@ impl Recorded {
     }
 }
 
+/// A value as it is recorded, and under what.
+#[derive(Debug, Clone)]
+struct Value {
+    recorded: Recorded,
+    /// System and code.
+    code: String,
+    /// Place among the components, for one of them.
+    component: Option<usize>,
+}
+
 /// The values of the Observation that are of this kind: its own, and those of its components.
-fn values(reader: &Reader<'_>, observation: &Observation, item: &Item<'_>, measured: &Measured) -> Vec<Recorded> {
+fn values(reader: &Reader<'_>, observation: &Observation, item: &Item<'_>, measured: &Measured) -> Vec<Value> {
     let mut found = Vec::new();
+    let asked = |concept: &Concept<'_>| {
+        codes::matching(&measured.codes, concept, reader.terminology).map(|(system, code)| format!("{system}|{code}"))
+    };
     // Components keep their order in the typed resource, so that the codes already read can be asked.
-    for (component, peek) in observation.component.iter().zip(&item.peek.component) {
-        if codes::any(&measured.codes, &peek.code, reader.terminology) && component.modifier_extension.is_empty() {
-            found.push(match &component.value {
-                _ if component.data_absent_reason.is_some() => Recorded::Absent,
-                Some(ObservationComponentValue::Quantity(q)) => Recorded::Quantity(typed::quantity(q)),
-                Some(ObservationComponentValue::String(s)) => s.value.clone().map_or(Recorded::Absent, Recorded::Words),
-                Some(ObservationComponentValue::Integer(n)) => n.value.map_or(Recorded::Absent, Recorded::Whole),
-                None => Recorded::Absent,
-                Some(_) => Recorded::Another,
-            });
-        }
+    for (place, (component, peek)) in observation.component.iter().zip(&item.peek.component).enumerate() {
+        let Some(code) = asked(&peek.code).filter(|_| component.modifier_extension.is_empty()) else {
+            continue;
+        };
+        let recorded = match &component.value {
+            _ if component.data_absent_reason.is_some() => Recorded::Absent,
+            Some(ObservationComponentValue::Quantity(q)) => Recorded::Quantity(typed::quantity(q)),
+            Some(ObservationComponentValue::String(s)) => s.value.clone().map_or(Recorded::Absent, Recorded::Words),
+            Some(ObservationComponentValue::Integer(n)) => n.value.map_or(Recorded::Absent, Recorded::Whole),
+            None => Recorded::Absent,
+            Some(_) => Recorded::Another,
+        };
+        found.push(Value {
+            recorded,
+            code,
+            component: Some(place),
+        });
     }
-    if item
-        .peek
-        .code
-        .as_ref()
-        .is_some_and(|concept| codes::any(&measured.codes, concept, reader.terminology))
-    {
-        match &observation.value {
-            // A value beside the reason why there is none (invariant obs-6 forbids it) is not to be believed.
-            Some(_) if observation.data_absent_reason.is_some() => found.push(Recorded::Absent),
-            Some(ObservationValue::Quantity(q)) => found.push(Recorded::Quantity(typed::quantity(q))),
-            Some(ObservationValue::String(s)) => {
-                found.push(s.value.clone().map_or(Recorded::Absent, Recorded::Words));
-            }
-            Some(ObservationValue::Integer(n)) => found.push(n.value.map_or(Recorded::Absent, Recorded::Whole)),
-            // A panel that carries the code itself, with the values in its components, lacks nothing.
-            None if found.is_empty() => found.push(Recorded::Absent),
-            None => {}
-            Some(_) => found.push(Recorded::Another),
-        }
-    }
+    let Some(code) = item.peek.code.as_ref().and_then(asked) else {
+        return found;
+    };
+    let recorded = match &observation.value {
+        // A value beside the reason why there is none (invariant obs-6 forbids it) is not to be believed.
+        Some(_) if observation.data_absent_reason.is_some() => Recorded::Absent,
+        Some(ObservationValue::Quantity(q)) => Recorded::Quantity(typed::quantity(q)),
+        Some(ObservationValue::String(s)) => s.value.clone().map_or(Recorded::Absent, Recorded::Words),
+        Some(ObservationValue::Integer(n)) => n.value.map_or(Recorded::Absent, Recorded::Whole),
+        // A panel that carries the code itself, with the values in its components, lacks nothing.
+        None if found.is_empty() => Recorded::Absent,
+        None => return found,
+        Some(_) => Recorded::Another,
+    };
+    found.push(Value {
+        recorded,
+        code,
+        component: None,
+    });
     found
 }
 
@@ -145,9 +170,14 @@ fn one(
     observation: &Observation,
     item: &Item<'_>,
     measured: &Measured,
-    recorded: Recorded,
+    value: Value,
 ) -> Option<Measurement> {
     let name = measured.name.as_str();
+    let Value {
+        recorded,
+        code: recorded_as,
+        ..
+    } = value;
     let shown = recorded.shown();
     let written = time_text(observation);
     let source = Some(&item.source);
@@ -217,7 +247,7 @@ fn one(
             return None;
         }
     };
-    let time = match time_of(reader, observation, measured.use_as) {
+    let time = match time_of(reader, observation, measured) {
         Ok(found) => found,
         Err(id) => {
             reader
@@ -275,7 +305,8 @@ fn one(
         }
     };
     if let Some((low, high)) = measured.plausible
-        && !(low..=high).contains(&value)
+        // A part of a whole may be as small as it likes.
+        && !(if measured.sum_per_day { 0.0 } else { low }..=high).contains(&value)
     {
         let (low, high) = (remarks::number(low), remarks::number(high));
         reader.notes.ignore(
@@ -319,190 +350,7 @@ fn one(
         time: time.at,
         converted_from: (!same_unit).then_some(shown),
         preliminary,
+        recorded_as,
         source: item.source.clone(),
     })
-}
-
-/// A moment, and what had to be assumed to have it.
-struct Found {
-    at: Timestamp,
-    missing: Missing,
-    issued: bool,
-}
-
-impl Found {
-    fn note(&self, reader: &mut Reader<'_>, item: &Item<'_>, name: &str, at: &str) {
-        match self.missing {
-            Missing::Zone => reader.zone_assumed(),
-            Missing::TimeOfDay => {
-                reader
-                    .notes
-                    .assume("remark-day-only", &[("name", name), ("time", at)], Some(&item.source));
-            }
-            Missing::Nothing => {}
-        }
-        if self.issued {
-            reader.notes.assume(
-                "remark-time-issued",
-                &[("name", name), ("time", at)],
-                Some(&item.source),
-            );
-        }
-    }
-}
-
-/// When the value was true of the patient. A level without its time of day is worth nothing; a weight is.
-fn time_of(reader: &Reader<'_>, observation: &Observation, use_as: UseAs) -> Result<Found, &'static str> {
-    const INVALID: &str = "remark-time-invalid";
-    const UNKNOWN: &str = "remark-time-unknown";
-    let read = |text: &Option<String>| match text {
-        Some(text) => parse(text).map(Some).ok_or(INVALID),
-        None => Ok(None),
-    };
-    let mut issued = false;
-    let when = match &observation.effective {
-        Some(ObservationEffective::DateTime(at)) => read(&at.value)?,
-        Some(ObservationEffective::Instant(at)) => read(&at.value)?,
-        Some(ObservationEffective::Period(period)) => {
-            let start = read(&typed::text(&period.start))?;
-            let end = read(&typed::text(&period.end))?;
-            match (start, end, use_as) {
-                (Some(When::Instant(a)), Some(When::Instant(b)), UseAs::Observation) => {
-                    let length = b.duration_since(a);
-                    if length > LONGEST_SAMPLING || length < SignedDuration::ZERO {
-                        return Err(UNKNOWN);
-                    }
-                    a.checked_add(length / 2).ok().map(When::Instant)
-                }
-                (Some(_), Some(_), UseAs::Observation) => return Err(UNKNOWN),
-                (start, end, UseAs::Observation) => start.or(end),
-                (start, end, UseAs::Covariate) => end.or(start),
-            }
-        }
-        Some(_) => None,
-        None if use_as == UseAs::Covariate => {
-            issued = true;
-            read(&observation.issued.as_ref().and_then(|i| i.value.clone()))?
-        }
-        None => None,
-    };
-    let when = when.ok_or(UNKNOWN)?;
-    if use_as == UseAs::Observation && matches!(when, When::Day(_)) {
-        return Err(UNKNOWN);
-    }
-    let now = reader.ctx.now;
-    // The noon of today may be still to come.
-    let today = matches!(when, When::Day(_)) && when.earliest(&reader.ctx.zone).is_some_and(|start| start <= now);
-    let (at, missing) = when.to_timestamp(&reader.ctx.zone).ok_or(UNKNOWN)?;
-    let at = if today { at.min(now) } else { at };
-    if at.duration_since(now) > CLOCK_SKEW {
-        return Err("remark-future");
-    }
-    Ok(Found { at, missing, issued })
-}
-
-/// The time as written, for remarks about values whose time could not be used.
-fn time_text(observation: &Observation) -> String {
-    let text = match &observation.effective {
-        Some(ObservationEffective::DateTime(at)) => at.value.clone(),
-        Some(ObservationEffective::Instant(at)) => at.value.clone(),
-        Some(ObservationEffective::Period(p)) => typed::text(&p.start).or_else(|| typed::text(&p.end)),
-        _ => observation.issued.as_ref().and_then(|i| i.value.clone()),
-    };
-    text.map_or_else(
-        || "?".to_owned(),
-        |t| match parse(&t) {
-            Some(When::Instant(at)) => remarks::time(at),
-            _ => t,
-        },
-    )
-}
-
-/// `GREATER THAN 13.1`, `<0.2`, `>= 40 mg/L`: a number in words, with a unit if one follows.
-///
-/// Commas are refused: `1,200` is twelve hundred here and one and a fifth there.
-fn from_words(text: &str) -> Option<Quantity> {
-    const SIGNS: &[(&str, &str)] = &[
-        ("less than or equal to", "<="),
-        ("greater than or equal to", ">="),
-        ("less than", "<"),
-        ("greater than", ">"),
-        ("more than", ">"),
-        ("below", "<"),
-        ("above", ">"),
-        ("under", "<"),
-        ("over", ">"),
-        ("<=", "<="),
-        (">=", ">="),
-        ("\u{2264}", "<="),
-        ("\u{2265}", ">="),
-        ("<", "<"),
-        (">", ">"),
-    ];
-    let text = text.trim();
-    let lower = text.to_lowercase();
-    let sign = SIGNS
-        .iter()
-        .find(|(words, _)| lower.starts_with(words) && text.get(words.len()..).is_some());
-    let rest = sign
-        .and_then(|(words, _)| text.get(words.len()..))
-        .unwrap_or(text)
-        .trim_start();
-    let end = rest
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(rest.len());
-    let (number, unit) = rest.split_at_checked(end)?;
-    super::units::finite(number)?;
-    let unit = unit.trim();
-    // `1,200`, `1-5`, `1:40`, and powers of ten, are no plain number followed by a unit.
-    let mut unit_chars = unit.chars();
-    match (unit_chars.next(), unit_chars.next()) {
-        (Some(',' | '-' | ':' | '/'), _) => return None,
-        (Some('e' | 'E'), Some(c)) if c.is_ascii_digit() || c == '-' || c == '+' => return None,
-        _ => {}
-    }
-    Some(Quantity {
-        value: Some(number.to_owned()),
-        comparator: sign.map(|(_, sign)| (*sign).to_owned()),
-        unit: (!unit.is_empty()).then(|| unit.to_owned()),
-        ..Quantity::default()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_in_words() {
-        for (text, comparator, value, unit) in [
-            ("GREATER THAN 13.1", Some(">"), "13.1", None),
-            ("LESS THAN 0.4", Some("<"), "0.4", None),
-            ("<0.2", Some("<"), "0.2", None),
-            (">= 40 mg/L", Some(">="), "40", Some("mg/L")),
-            ("7.2", None, "7.2", None),
-            ("7.2 ug/mL", None, "7.2", Some("ug/mL")),
-        ] {
-            let q = from_words(text).unwrap();
-            assert_eq!(
-                (q.comparator.as_deref(), q.value.as_deref(), q.unit.as_deref()),
-                (comparator, Some(value), unit),
-                "{text}"
-            );
-        }
-        for text in [
-            "",
-            "negative",
-            "1,200",
-            "1-5",
-            "1:40",
-            "NaN",
-            "< ",
-            "1e400",
-            "HEMOLYZED",
-            "1.2.3",
-        ] {
-            assert!(from_words(text).is_none(), "{text}");
-        }
-    }
 }

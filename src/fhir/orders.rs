@@ -7,11 +7,11 @@ use crate::patient::facts::Order;
 use crate::patient::needs::Drug;
 
 use super::codes::{Match, uncovered_route};
-use super::dosage::{Dosage, Understood, understand};
+use super::dosage::{Dosage, Understood, once, understand};
 use super::drugs::{self, Hit};
 use super::facts::{Item, Kind, Reader};
 use super::time::{When, parse};
-use super::{remarks, typed};
+use super::{remarks, strength, typed};
 
 /// An order, and what inferring doses from it takes.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +49,60 @@ pub struct Written {
     pub dosages: Vec<Dosage>,
 }
 
-fn from_request(request: &MedicationRequest) -> Written {
+/// From when to when an order holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Span {
+    /// Whether a start is said; else it is when the order was written.
+    pub said: bool,
+    /// First moment that the start can mean.
+    pub first: Option<Timestamp>,
+    /// The start, when its time of day is known.
+    pub exact: Option<Timestamp>,
+    /// Last moment that the end can mean.
+    pub last: Option<Timestamp>,
+}
+
+impl Written {
+    /// Whether somebody wants it done: an order of some kind, and neither proposal nor plan.
+    pub fn is_intended(&self) -> bool {
+        matches!(
+            self.intent.as_str(),
+            "" | "order" | "original-order" | "reflex-order" | "filler-order" | "instance-order"
+        )
+    }
+
+    /// From when to when, by timing, validity, and date of writing, in this order.
+    pub fn span(&self, reader: &Reader<'_>) -> Span {
+        let zone = &reader.ctx.zone;
+        let timing = self.dosages.first().map(|d| &d.timing);
+        let event = timing
+            .and_then(|t| t.events.iter().min())
+            .filter(|_| self.dosages.len() == 1);
+        let said = event.or(timing.and_then(|t| t.start.as_ref())).or(self.start.as_ref());
+        let start = said.or(self.authored.as_ref()).and_then(|t| parse(t));
+        let end = timing
+            .and_then(|t| t.end.as_ref())
+            .or(self.end.as_ref())
+            .and_then(|t| parse(t));
+        let first = start.and_then(|w| w.earliest(zone));
+        let bounded = timing
+            .and_then(|t| t.bounds_hours)
+            .zip(first)
+            .and_then(|(hours, first)| later(first, hours));
+        let exact = start
+            .filter(|w| matches!(w, When::Instant(_) | When::Local(_)))
+            .and_then(|w| w.to_timestamp(zone));
+        Span {
+            said: said.is_some(),
+            first,
+            exact: exact.map(|(at, _)| at),
+            last: end.and_then(|w| w.latest(zone)).or(bounded),
+        }
+    }
+}
+
+/// A MedicationRequest, as recorded.
+pub fn from_request(request: &MedicationRequest) -> Written {
     let validity = request
         .dispense_request
         .as_ref()
@@ -66,7 +119,8 @@ fn from_request(request: &MedicationRequest) -> Written {
     }
 }
 
-fn from_statement(statement: &MedicationStatement) -> Written {
+/// A MedicationStatement, as recorded.
+pub fn from_statement(statement: &MedicationStatement) -> Written {
     let (start, end) = match &statement.effective {
         Some(MedicationStatementEffective::Period(p)) => typed::period(p),
         Some(MedicationStatementEffective::DateTime(at)) => (at.value.clone(), None),
@@ -88,7 +142,7 @@ fn from_statement(statement: &MedicationStatement) -> Written {
 /// Reads one order of the record, if it is for the twin's drug.
 pub fn read(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<ReadOrder> {
     let drug = reader.needs.drug.as_ref()?;
-    let hit = drugs::find(reader, drug, item)?;
+    let hit = drugs::find(reader, drug.into(), item)?;
     if item.is_entered_in_error() {
         if reader.is_foreign(item, &drug.name) {
             return None;
@@ -116,7 +170,13 @@ pub fn read(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<ReadOrder> {
 }
 
 /// Makes an order of what is written. `item` says to what remarks refer.
-pub fn make(reader: &mut Reader<'_>, drug: &Drug, hit: &Hit, written: Written, item: &Item<'_>) -> Option<ReadOrder> {
+pub fn make(
+    reader: &mut Reader<'_>,
+    drug: &Drug,
+    hit: &Hit,
+    mut written: Written,
+    item: &Item<'_>,
+) -> Option<ReadOrder> {
     let name = drug.name.as_str();
     // A draft has no place in the record to point to.
     let source = item.peek.id.as_ref().map(|_| &item.source);
@@ -137,38 +197,16 @@ pub fn make(reader: &mut Reader<'_>, drug: &Drug, hit: &Hit, written: Written, i
             .ignore("remark-order-route", &[("name", name), ("route", &route)], source);
         return None;
     }
-    let zone = &reader.ctx.zone;
-    let timing = written.dosages.first().map(|d| &d.timing);
-    let event = timing
-        .and_then(|t| t.events.iter().min())
-        .filter(|_| written.dosages.len() == 1);
-    let said = event
-        .or(timing.and_then(|t| t.start.as_ref()))
-        .or(written.start.as_ref());
-    let start = said.or(written.authored.as_ref()).and_then(|t| parse(t));
-    let end = timing
-        .and_then(|t| t.end.as_ref())
-        .or(written.end.as_ref())
-        .and_then(|t| parse(t));
-    let first = start.and_then(|w| w.earliest(zone));
-    let bounded = timing
-        .and_then(|t| t.bounds_hours)
-        .zip(first)
-        .and_then(|(hours, first)| later(first, hours));
-    let last = end.and_then(|w| w.latest(zone)).or(bounded);
+    let span = written.span(reader);
     let now = reader.ctx.now;
-    let exact = start
-        .filter(|w| matches!(w, When::Instant(_) | When::Local(_)))
-        .and_then(|w| w.to_timestamp(zone));
-    let intended = matches!(
-        written.intent.as_str(),
-        "" | "order" | "original-order" | "reflex-order" | "filler-order" | "instance-order"
-    );
+    let intended = written.is_intended();
     let active = written.status == "active"
         && intended
-        && first.is_none_or(|first| first <= now)
-        && last.is_none_or(|last| now <= last);
+        && span.first.is_none_or(|first| first <= now)
+        && span.last.is_none_or(|last| now <= last);
+    strength::apply(&mut written.dosages, hit.strength.as_ref());
     let result = understand(&written.dosages, drug, reader.needs.assumed_infusion);
+    let once = once(&written.dosages, drug, reader.needs.assumed_infusion);
     let understood = result.ok();
     let (regimen, unclear) = match result {
         Ok(u) => (
@@ -182,13 +220,19 @@ pub fn make(reader: &mut Reader<'_>, drug: &Drug, hit: &Hit, written: Written, i
             .notes
             .assume_counted("remark-order-infusion-assumed", &[("name", name)]);
     }
+    if let Some(u) = understood.filter(|u| u.days.count() > 0)
+        && let Some(hours) = u.interval_hours
+    {
+        let (count, hours) = (u.days.count().to_string(), remarks::number(hours));
+        let args = [("name", name), ("count", count.as_str()), ("value", hours.as_str())];
+        reader.notes.assume("remark-order-days", &args, source);
+    }
     if hit.how == Match::Text {
         let text = hit.texts.first().map(String::as_str).unwrap_or_default();
         reader
             .notes
             .assume_counted("remark-drug-by-text", &[("name", name), ("text", text)]);
     }
-    let start = said.and(exact).map(|(at, _)| at);
     Some(ReadOrder {
         order: Order {
             source: None,
@@ -196,7 +240,9 @@ pub fn make(reader: &mut Reader<'_>, drug: &Drug, hit: &Hit, written: Written, i
             active,
             regimen,
             unclear,
-            start,
+            once: once.map(|(amount, _)| amount),
+            once_duration_hours: once.map_or(0.0, |(_, hours)| hours),
+            start: span.exact.filter(|_| span.said),
             matched_by_text: hit.how == Match::Text,
             medication_codes: hit.codes.clone(),
         },
@@ -206,9 +252,9 @@ pub fn make(reader: &mut Reader<'_>, drug: &Drug, hit: &Hit, written: Written, i
             "proposed".to_owned()
         },
         understood,
-        starts: exact.map(|(at, _)| at).or(first),
-        starts_on_day: exact.is_none() && first.is_some(),
-        ends: last,
+        starts: span.exact.or(span.first),
+        starts_on_day: span.exact.is_none() && span.first.is_some(),
+        ends: span.last,
     })
 }
 

@@ -100,6 +100,9 @@ pub struct Ingredient<'a> {
     /// The substance.
     #[serde(borrow, default)]
     pub item_codeable_concept: Option<Concept<'a>>,
+    /// How much of it, whatever stands there.
+    #[serde(default)]
+    pub strength: Option<serde_json::Value>,
 }
 
 /// `Identifier`, as far as drug products carry their code or name in one.

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Instant,
 };
 
@@ -81,7 +82,7 @@ pub struct Gathered {
     ///
     /// A Bundle keeps its link to the next page also where that page follows here: whether data are missing is told by
     /// [`KeyState::is_partial`] and not by the links.
-    pub resources: BTreeMap<String, Vec<Box<RawValue>>>,
+    pub resources: BTreeMap<String, Arc<[Box<RawValue>]>>,
     /// By key, each query's.
     pub states: BTreeMap<String, KeyState>,
     required: BTreeSet<String>,
@@ -103,6 +104,31 @@ impl Gathered {
             .iter()
             .filter(|(_, state)| state.is_partial())
             .map(|(key, _)| key.as_str())
+    }
+
+    /// Adds what was gathered later.
+    pub fn add(&mut self, later: Self) {
+        self.resources.extend(later.resources);
+        self.states.extend(later.states);
+        self.required.extend(later.required);
+    }
+
+    /// What is here for some queries, each beside the key that it was gathered under, as if they alone had been gathered under
+    /// their own keys. What was not gathered yet is absent. Nothing is copied.
+    #[must_use]
+    pub fn view<'q>(&self, queries: impl IntoIterator<Item = (&'q Query, &'q str)>) -> Self {
+        let mut view = Self::default();
+        for (query, under) in queries {
+            let Some(state) = self.states.get(under) else { continue };
+            view.states.insert(query.key.clone(), *state);
+            if let Some(pages) = self.resources.get(under) {
+                view.resources.insert(query.key.clone(), Arc::clone(pages));
+            }
+            if query.required {
+                view.required.insert(query.key.clone());
+            }
+        }
+        view
     }
 }
 
@@ -139,7 +165,7 @@ pub async fn gather(call: &HookCall, queries: &[Query], client: &Client, deadlin
             gathered.required.insert(query.key.clone());
         }
         if state.has_data() {
-            gathered.resources.insert(query.key.clone(), pages);
+            gathered.resources.insert(query.key.clone(), pages.into());
         }
         gathered.states.insert(query.key.clone(), state);
     }

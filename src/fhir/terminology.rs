@@ -1,4 +1,5 @@
-//! Products and their ingredients, and other names of code systems: what a hospital adds to our own table.
+//! Products and their ingredients, identifiers of genes, and other names of code systems: what a hospital adds to our
+//! own table.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -41,6 +42,8 @@ struct File {
     system: Vec<SystemAlias>,
     #[serde(default)]
     product: Vec<Products>,
+    #[serde(default)]
+    gene: Vec<Gene>,
 }
 
 #[derive(Deserialize)]
@@ -58,11 +61,22 @@ struct Products {
     codes: Vec<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gene {
+    symbol: String,
+    ids: Vec<String>,
+}
+
 /// Product code to ingredient, and alias to canonical URI of a code system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terminology {
     systems: HashMap<String, String>,
     products: BTreeMap<String, BTreeMap<String, String>>,
+    /// By ingredient in lower case: system and code.
+    codes: BTreeMap<String, Vec<(String, String)>>,
+    /// Identifiers of genes (HGNC) and their symbols.
+    genes: BTreeMap<String, String>,
 }
 
 impl Default for Terminology {
@@ -78,6 +92,8 @@ impl Terminology {
         Terminology {
             systems: HashMap::new(),
             products: BTreeMap::new(),
+            codes: BTreeMap::new(),
+            genes: BTreeMap::new(),
         }
     }
 
@@ -114,7 +130,12 @@ impl Terminology {
                 };
             }
         }
-        Ok(out)
+        for gene in read.gene {
+            for id in gene.ids {
+                out.genes.insert(id.to_ascii_uppercase(), gene.symbol.clone());
+            }
+        }
+        Ok(out.indexed())
     }
 
     /// Adds a hospital's own table; where both know a code, the hospital's word counts.
@@ -123,6 +144,18 @@ impl Terminology {
         self.systems.extend(local.systems);
         for (system, codes) in local.products {
             self.products.entry(system).or_default().extend(codes);
+        }
+        self.genes.extend(local.genes);
+        self.indexed()
+    }
+
+    fn indexed(mut self) -> Self {
+        self.codes.clear();
+        for (system, products) in &self.products {
+            for (code, ingredient) in products {
+                let known = self.codes.entry(ingredient.to_lowercase()).or_default();
+                known.push((system.clone(), code.clone()));
+            }
         }
         self
     }
@@ -136,6 +169,17 @@ impl Terminology {
     pub fn ingredient(&self, system: &str, code: &str) -> Option<&str> {
         self.products.get(self.canonical(system))?.get(code).map(String::as_str)
     }
+
+    /// All codes of an ingredient, products and classes, system and code.
+    pub fn codes_of(&self, ingredient: &str) -> impl Iterator<Item = (&str, &str)> {
+        let codes = self.codes.get(&ingredient.to_lowercase());
+        codes.into_iter().flatten().map(|(s, c)| (s.as_str(), c.as_str()))
+    }
+
+    /// Symbol of a gene, if the table knows the identifier.
+    pub fn gene(&self, id: &str) -> Option<&str> {
+        self.genes.get(&id.trim().to_ascii_uppercase()).map(String::as_str)
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +192,7 @@ mod tests {
         assert!(!table.products.is_empty());
         assert_eq!(table, Terminology::default());
         assert_eq!(table.canonical("urn:oid:2.16.840.1.113883.6.1"), "http://loinc.org");
+        assert_eq!(table.gene("hgnc:2623"), Some("CYP2C9"));
     }
 
     #[test]
@@ -160,6 +205,12 @@ mod tests {
         let both = Terminology::default().extend(local);
         assert_eq!(both.ingredient("urn:x", "V1"), Some("vancomycin"));
         assert_eq!(both.ingredient("urn:x", "V2"), None);
+        assert!(both.codes_of("Vancomycin").any(|c| c == ("urn:x", "V1")));
+        let again =
+            Terminology::parse("l", "[[product]]\nsystem='urn:x'\ningredient='saline'\ncodes=['V1']\n").unwrap();
+        let again = both.extend(again);
+        assert!(!again.codes_of("vancomycin").any(|c| c == ("urn:x", "V1")));
+        assert_eq!(again.codes_of("saline").count(), 1);
     }
 
     #[test]

@@ -113,8 +113,12 @@ fn timing(t: &TypedTiming) -> Timing {
     out.duration = number(&r.duration);
     out.duration_unit = code(&r.duration_unit);
     out.ranges = r.frequency_max.is_some() || r.period_max.is_some() || r.count_max.is_some();
-    out.days_of_week = !r.day_of_week.is_empty();
-    out.times_of_day = r.time_of_day.len();
-    out.when = r.when.len();
+    out.days_of_week = r
+        .day_of_week
+        .iter()
+        .map(|d| d.value.clone().unwrap_or_default())
+        .collect();
+    out.times_of_day = r.time_of_day.iter().filter_map(|t| t.value.clone()).collect();
+    out.when = r.when.iter().filter_map(|w| w.value.clone()).collect();
     out
 }

@@ -43,7 +43,7 @@ impl Edge {
         settings.check()?;
         let offer = offer(advisor.services())?;
         let discovery = serde_json::to_vec(&Discovery {
-            services: advisor.services(),
+            services: advisor.listed(),
         })
         .map_err(|e| e.to_string())?;
         // Evaluations run on the runtime of the caller where it has several threads: then deadlines hold even if an evaluation

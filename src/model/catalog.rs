@@ -6,8 +6,8 @@ use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
 use super::{
-    model_file::{Model, ModelError},
-    twin_file::{Status, TwinFile, TwinFileError},
+    model_file::{InputKind, Model, ModelError},
+    twin_file::{Enters, Status, TwinFile, TwinFileError},
 };
 
 /// The twins that are compiled in, used when no folder is configured.
@@ -110,58 +110,103 @@ impl Definition {
             })?;
             models.push(Arc::new(model));
         }
+        check_observed(&file, &models).map_err(|message| CatalogError::Mismatch { file: name, message })?;
         let sha256 = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
         Ok(Self { file, models, sha256 })
     }
 }
 
-/// Whether the model can be fed from the record as the twin reads it, in the same units.
+/// Whether the model can be fed from the record as the twin reads it, in the same units, and can be asked what the twin asks.
 fn check(file: &TwinFile, model: &Model) -> Result<(), String> {
     let id = &model.id;
-    if !model.system().is_plain() {
-        return Err(format!(
-            "model \"{id}\" is more than a linear one with plain doses: the command line can simulate and fit it, a service not yet"
-        ));
-    }
+    let by_treatment = match &file.treatment.into {
+        Enters::Input { name, .. } => {
+            if !model.inputs().iter().any(|i| i.name == *name) {
+                return Err(format!("[treatment] enters the input \"{name}\", which model \"{id}\" does not have"));
+            }
+            Some(name)
+        }
+        Enters::Doses(Some(state)) if !model.system().states().contains(state) => {
+            return Err(format!(
+                "[treatment] enters the state \"{state}\", which model \"{id}\" does not have"
+            ));
+        }
+        Enters::Doses(_) => None,
+    };
     for input in model.inputs() {
-        if input.name == file.age_input || input.name == file.female_input || input.default.is_some() {
+        let name = &input.name;
+        if Some(name) == by_treatment {
             continue;
         }
-        if file.needs.flags.iter().any(|f| f.name == input.name) {
+        let person = [&file.age_input, &file.female_input].into_iter().flatten().any(|n| n == name);
+        let flag = file.needs.flags.iter().any(|f| f.name == *name);
+        if person || flag {
             continue;
         }
-        let Some(measured) = file.needs.measured.iter().find(|m| m.name == input.name) else {
+        let category = file.needs.categories.iter().find(|c| c.name == *name);
+        if let InputKind::Category { levels, frequency } = &input.kind {
+            match category {
+                Some(category) => {
+                    let own: Vec<&String> = category.levels.iter().filter_map(|texts| texts.first()).collect();
+                    if own != levels.iter().collect::<Vec<_>>() {
+                        return Err(format!(
+                            "[genotype.{name}] has the levels {own:?}, model \"{id}\" has {levels:?}: write the same, in the same order"
+                        ));
+                    }
+                }
+                None if input.default.is_some() || !frequency.is_empty() => {}
+                None => return Err(format!("model \"{id}\" needs the category \"{name}\": add [genotype.{name}]")),
+            }
+            continue;
+        }
+        let measured = file.needs.measured.iter().find(|m| m.name == *name).map(|m| &m.unit);
+        let derived = file.derived.iter().find(|d| d.name == *name).map(|d| &d.unit);
+        let Some(unit) = measured.or(derived) else {
+            if input.default.is_some() {
+                continue;
+            }
             return Err(format!(
-                "model \"{id}\" needs \"{0}\", which nothing provides: add [record.{0}] or [flag.{0}]",
-                input.name
+                "model \"{id}\" needs \"{name}\", which nothing provides: add [record.{name}], [flag.{name}] or [[derived]]"
             ));
         };
-        if measured.unit != input.unit {
+        if *unit != input.unit {
             return Err(format!(
-                "[record.{0}] is in {1} but model \"{id}\" wants {0} in {2}: write the same UCUM unit in both",
-                input.name, measured.unit, input.unit
+                "\"{name}\" is in {unit} but model \"{id}\" wants it in {}: write the same UCUM unit in both",
+                input.unit
             ));
         }
     }
-    for output in [&file.goal.output, &file.harm.output] {
-        let Some(found) = model.outputs().iter().find(|o| &o.name == output) else {
+    let gives = |output: &str| {
+        let observed = model.outputs().iter().find(|o| o.name == output).map(|o| &o.unit);
+        observed.or_else(|| model.shown().iter().find(|s| s.name == output).map(|s| &s.unit))
+    };
+    let asked = file.measures.iter().filter(|m| !m.take.is_of_plan()).map(|m| m.output.as_str());
+    for output in asked.chain([file.picture.output.as_str()]) {
+        if gives(output).is_none() {
             return Err(format!(
-                "goal or harm is about \"{output}\", which model \"{id}\" does not observe"
-            ));
-        };
-        if file
-            .needs
-            .measured
-            .iter()
-            .any(|m| &m.name == output && m.unit != found.unit)
-        {
-            return Err(format!(
-                "[record.{output}] must be in {}, the unit of model \"{id}\"",
-                found.unit
+                "a measure or the picture is about \"{output}\", which model \"{id}\" neither observes nor shows"
             ));
         }
+    }
+    for item in file.observed() {
+        let unit = file.unit(&item.name);
+        if gives(&item.name).is_some_and(|own| own != unit) {
+            return Err(format!("[record.{}] must be in the unit of model \"{id}\"", item.name));
+        }
+    }
+    if model.hours_per_time().is_nan() {
+        return Err(format!("model \"{id}\" has no unit of time that hours could be turned into"));
     }
     Ok(())
+}
+
+/// Whether each observed item is an output of some model.
+fn check_observed(file: &TwinFile, models: &[Arc<Model>]) -> Result<(), String> {
+    let known = |name: &str| models.iter().flat_map(|m| m.outputs()).any(|o| o.name == name);
+    match file.observed().find(|item| !known(&item.name)) {
+        Some(item) => Err(format!("[record.{}] is observed, but no model observes it", item.name)),
+        None => Ok(()),
+    }
 }
 
 impl Catalog {

@@ -64,6 +64,8 @@ pub struct Measurement {
     pub converted_from: Option<String>,
     /// Preliminary results count, and are named as such.
     pub preliminary: bool,
+    /// System and code under which it was recorded, one of those asked for; empty when it was computed.
+    pub recorded_as: String,
     /// Where this came from.
     pub source: Source,
 }
@@ -109,6 +111,11 @@ pub struct Order {
     pub regimen: Option<Regimen>,
     /// Why `regimen` is missing, in words for the card.
     pub unclear: Option<String>,
+    /// Amount of a single dose, in the drug's unit, when the order is for one dose or gives a dose without any timing;
+    /// `regimen` is missing then.
+    pub once: Option<f64>,
+    /// Hours of infusion of that dose; 0 is a bolus.
+    pub once_duration_hours: f64,
     /// When the first dose is due, if the order says so.
     pub start: Option<Timestamp>,
     /// Whether the drug was recognised only by its text.
@@ -130,6 +137,17 @@ pub struct Remark {
     pub source: Option<Source>,
 }
 
+/// A level of a category, as found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Place among the levels of [`Category`](super::needs::Category).
+    pub level: usize,
+    /// As recorded.
+    pub text: String,
+    /// Where this came from.
+    pub source: Source,
+}
+
 /// All that was found for one twin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
@@ -139,6 +157,10 @@ pub struct Facts {
     pub measured: BTreeMap<String, Vec<Measurement>>,
     /// Names of the flags that are true, with what made them so.
     pub flags: BTreeMap<String, Source>,
+    /// Names of the flags that a test has shown to be false, with that test.
+    pub tested_negative: BTreeMap<String, Source>,
+    /// Levels of categories by name; a category of which the record says nothing, or two things, is not among them.
+    pub categories: BTreeMap<String, Found>,
     /// Doses given, oldest first.
     pub given: Vec<Given>,
     /// Orders, drafts included.

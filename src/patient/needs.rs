@@ -39,6 +39,8 @@ pub struct Measured {
     pub within: Option<SignedDuration>,
     /// Whether several values in time are used (a level) or the newest (a covariate).
     pub use_as: UseAs,
+    /// Whether the values of one day are parts of a whole, to be added up (the lesions of a tumour).
+    pub sum_per_day: bool,
 }
 
 /// How the values of a [`Measured`] are used.
@@ -50,15 +52,36 @@ pub enum UseAs {
     Observation,
 }
 
-/// A yes-or-no fact read from Conditions and Procedures, for example dialysis or pregnancy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A yes-or-no fact, for example dialysis, pregnancy, an interacting drug, a positive test.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Flag {
     /// Name in the files.
     pub name: String,
     /// Any of these codes, on a Condition that is active or a Procedure that was done within `within`, makes it true.
     pub codes: Vec<Code>,
-    /// A Procedure older than this does not count; Conditions count while active.
+    /// Drugs, by ingredient or class: ordered now, given, or ended within `within`, each makes it true.
+    pub drugs: Vec<Code>,
+    /// Texts by which an uncoded drug may be recognised.
+    pub synonyms: Vec<String>,
+    /// Tests (Observations): the newest result within `within` makes it true when positive, and false when negative.
+    pub tests: Vec<Code>,
+    /// A numeric result above this is positive, in the unit as recorded.
+    pub positive_above: Option<f64>,
+    /// What is older than this does not count; Conditions count while active.
     pub within: Option<SignedDuration>,
+}
+
+/// A category of the models read from Observations, for example a genotype.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Category {
+    /// Name in the files.
+    pub name: String,
+    /// Gene symbol (HGNC), where the category is a genotype: `CYP2C9`.
+    pub gene: Option<String>,
+    /// Codes of the Observation that gives it, beside the general ones of the genomics reporting guide.
+    pub codes: Vec<Code>,
+    /// The levels, each with the texts by which it is written; the first is its name in the models.
+    pub levels: Vec<Vec<String>>,
 }
 
 /// The drug whose doses and orders the twin reads.
@@ -82,8 +105,10 @@ pub struct Drug {
 pub struct Needs {
     /// Quantities from Observations.
     pub measured: Vec<Measured>,
-    /// Flags from Conditions and Procedures.
+    /// Flags from Conditions, Procedures, medications and tests.
     pub flags: Vec<Flag>,
+    /// Categories from Observations.
+    pub categories: Vec<Category>,
     /// The drug, when the twin is about one.
     pub drug: Option<Drug>,
     /// Doses and observations older than this are not used.

@@ -6,22 +6,24 @@ use uuid::Uuid;
 use crate::{
     advice::{
         decide::{Decision, Evaluated},
-        gates::{Refusal, Urgency, covariate},
+        gates::{Refusal, Urgency},
         outcome::{Advised, LISTED},
         present::KnownFrom,
     },
     cds::card::{Action, ActionType, Card, Coding, Indicator, Link, LinkType, SelectionBehavior, Source, Suggestion},
     model::{
         catalog::Definition,
-        twin_file::{Caution, Status, TwinFile},
+        formula::Values,
+        twin_file::{Caution, Cautioned, Limits, Role, Status, TwinFile},
     },
     patient::facts::Facts,
     twin::plan::{Kind, infusion_hours},
 };
+use jiff::SignedDuration;
 
 use super::{
     detail,
-    orders::{DraftDose, DraftDrug, Subject, level_request, medication_request},
+    orders::{DraftDose, DraftDrug, Subject, level_request, medication_request, other_request},
     words::{Reader, summary},
 };
 
@@ -112,9 +114,13 @@ impl Case<'_> {
 
     fn level_suggestion(&self) -> Option<Suggestion> {
         let reader = self.reader;
+        let order_loinc = self.file().observed().find_map(|item| match &item.role {
+            Role::Observed { order_loinc, .. } => order_loinc.as_deref(),
+            Role::Covariate(_) => None,
+        })?;
         let drug = reader.text(&self.file().treatment.name).to_owned();
         let text = reader.say("level-name", [("drug", drug.clone())]);
-        let resource = level_request(self.subject, &self.file().level.order_loinc, &text).ok()?;
+        let resource = level_request(self.subject, order_loinc, &text).ok()?;
         Some(Suggestion {
             uuid: Uuid::new_v4(),
             label: reader.say("suggest-level", []),
@@ -127,6 +133,31 @@ impl Case<'_> {
         })
     }
 
+    /// The orders that the rules which hold offer.
+    fn rule_suggestions(&self, advised: &Advised) -> Vec<Suggestion> {
+        let reader = self.reader;
+        let rules = advised.rules.iter().filter_map(|place| self.file().rules.get(*place));
+        rules
+            .filter_map(|rule| {
+                let order = rule.order.as_ref()?;
+                let drug = reader.text(&order.text).to_owned();
+                let codes: Vec<_> = order.codes.iter().map(|c| (c.system.clone(), c.code.clone())).collect();
+                let how = order.dosage.as_ref().map(|d| reader.text(d));
+                let resource = other_request(self.subject, &drug, &codes, how).ok()?;
+                Some(Suggestion {
+                    uuid: Uuid::new_v4(),
+                    label: reader.say("suggest-rule", [("drug", drug.clone())]),
+                    is_recommended: false,
+                    actions: vec![Action {
+                        kind: ActionType::Create,
+                        description: reader.say("action-rule", [("drug", drug)]),
+                        resource: Some(resource),
+                    }],
+                })
+            })
+            .collect()
+    }
+
     fn dose_suggestion(&self, option: &Evaluated, changes: bool, recommended: bool) -> Option<Suggestion> {
         let (reader, file) = (self.reader, self.file());
         let regimen = option.plan.regimen?;
@@ -137,15 +168,25 @@ impl Case<'_> {
             doses.push(DraftDose {
                 amount: loading,
                 interval_hours: None,
+                times: 1,
+                start: None,
                 duration_hours: infusion_hours(&file.treatment, loading),
                 text: format!("{} {}", reader.number(loading), file.treatment.unit),
             });
         }
+        // A pattern is so many doses in its round.
+        let times = u32::try_from(option.plan.pattern.len().max(1)).unwrap_or(1);
+        let put_off = SignedDuration::try_from_secs_f64(option.plan.delay * 3600.0).ok();
         doses.push(DraftDose {
             amount: regimen.amount,
-            interval_hours: Some(regimen.interval_hours),
+            interval_hours: (file.treatment.times != Some(1)).then(|| option.plan.round()),
+            times,
+            start: put_off
+                .filter(|delay| delay.is_positive())
+                .and_then(|delay| reader.now.checked_add(delay).ok())
+                .map(|at| at.to_zoned_datetime(reader.zone.clone()).date().to_string()),
             duration_hours: regimen.duration_hours,
-            text: reader.regimen_long(file, &regimen),
+            text: long.clone(),
         });
         let codes = if self.draft_codes.is_empty() {
             file.treatment
@@ -203,36 +244,79 @@ impl Case<'_> {
         } else {
             Vec::new()
         };
-        let indicator = match refusal.urgency {
-            Urgency::Info => Indicator::Info,
-            Urgency::Warning => Indicator::Warning,
-            Urgency::Critical => Indicator::Critical,
-        };
+        let indicator = level_of(refusal.urgency);
         self.card(summary, detail::refusal(self, refusal), indicator, suggestions)
     }
 
-    /// The card of advice; none when the present plan is on target.
+    /// The card of advice; none when the present plan is on target and nothing must be heard.
     #[must_use]
     pub fn advised(&self, advised: &Advised, extension: Value) -> Option<Card> {
-        let (twin, advice) = (&advised.twin, &advised.advice);
+        let (twin, advice, file) = (&advised.twin, &advised.advice, self.file());
+        let keep = advice.keep.and_then(|i| advice.options.get(i));
+        let text = self.headline(advised)?;
+        let recommended = match advice.decision {
+            Decision::Recommend(i) => Some(i),
+            _ => None,
+        };
+        // What is not suitable is shown, and not offered.
+        let offered = match advice.decision {
+            Decision::NothingSuitable => Vec::new(),
+            _ => advice.alternatives(file, LISTED),
+        };
+        let mut suggestions: Vec<Suggestion> = offered
+            .into_iter()
+            .filter_map(|i| self.dose_suggestion(advice.options.get(i)?, keep.is_some(), recommended == Some(i)))
+            .collect();
+        if !twin.is_personal()
+            && keep.is_some()
+            && let Some(level) = self.level_suggestion()
+        {
+            suggestions.truncate(LISTED - 1);
+            suggestions.push(level);
+        }
+        suggestions.extend(self.rule_suggestions(advised));
+        if !advised.screens.is_empty() {
+            suggestions.clear();
+        }
+        let rules = advised.rules.iter().filter_map(|place| file.rules.get(*place));
+        let by_rule = rules.map(|rule| level_of(rule.urgency));
+        let indicator = by_rule
+            .chain([indicator(keep, recommended.is_some())])
+            .max_by_key(|i| *i as u8)
+            .unwrap_or(Indicator::Info);
+        let mut card = self.card(text, detail::advice(self, advised), indicator, suggestions);
+        card.extension = Some(extension);
+        Some(card)
+    }
+
+    /// The sentence that is read first; none when nobody needs to be interrupted.
+    fn headline(&self, advised: &Advised) -> Option<String> {
+        let advice = &advised.advice;
         let (reader, file) = (self.reader, self.file());
         let keep = advice.keep.and_then(|i| advice.options.get(i));
-        let [low, high] = file.goal.within;
-        let common = |option: &Evaluated| {
-            vec![
-                ("name", reader.text(&file.name).to_owned()),
-                ("label", reader.text(&file.goal.label).to_owned()),
-                ("low", reader.number(low)),
-                ("high", reader.number(high)),
-                ("option", reader.plan(file, &option.plan, false)),
-                ("value", reader.prediction(option.goal.p50)),
-                ("chance", reader.percent(option.chance_goal)),
-            ]
+        let (goal, _) = file.headline()?;
+        let open = Limits {
+            low: f64::NEG_INFINITY,
+            high: f64::INFINITY,
         };
-        let present = |args: &mut Vec<(&str, String)>| {
+        let range = reader.range(advised.targets.goals.first().copied().flatten().unwrap_or(open));
+        let name = || reader.text(&file.name).to_owned();
+        let value = |option: &Evaluated| {
+            let found = option.measure(goal.measure);
+            found.map_or_else(|| "-".to_owned(), |m| reader.prediction(m.p50))
+        };
+        let say = |id: &str, option: &Evaluated| {
+            let mut args = vec![
+                ("name", name()),
+                ("label", reader.text(&goal.label).to_owned()),
+                ("range", range.clone()),
+                ("option", reader.plan(file, &option.plan, false)),
+                ("value", value(option)),
+                ("chance", reader.percent(option.chance_goal())),
+            ];
             if let Some(keep) = keep {
                 args.push(("current", reader.plan(file, &keep.plan, false)));
-                args.push(("now", reader.prediction(keep.goal.p50)));
+                args.push(("now", value(keep)));
                 args.push(("direction", reader.direction(keep)));
                 let draft = advised
                     .present
@@ -243,21 +327,28 @@ impl Case<'_> {
                     reader.say(if draft { "which-draft" } else { "which-present" }, []),
                 ));
             }
-        };
-        let say = |id: &str, option: &Evaluated| {
-            let mut args = common(option);
-            present(&mut args);
+            if let Some(caution) = self.loud_caution(&advised.twin.values) {
+                args.push(("caution", reader.text(&caution.say).to_owned()));
+            }
             reader.wording.say(id, args)
         };
-        let text = match (advice.decision, keep) {
+        let rule = || {
+            let rule = advised.rules.first().and_then(|place| file.rules.get(*place))?;
+            let args = [("name", name()), ("rule", reader.text(&rule.say).to_owned())];
+            let short = [("name", name())];
+            Some(summary([
+                reader.say("summary-rule", args),
+                reader.say("summary-rule-short", short),
+            ]))
+        };
+        Some(match (advice.decision, keep) {
+            (Decision::OnTarget | Decision::Watch, _) if advised.must_be_heard(file) => rule()?,
             (Decision::OnTarget, Some(keep)) => {
-                let caution = self.caution()?;
-                let mut args = common(keep);
-                present(&mut args);
-                args.push(("caution", reader.text(&caution.say).to_owned()));
-                summary([reader.wording.say("summary-caution", args)])
+                self.loud_caution(&advised.twin.values)?;
+                summary([say("summary-caution", keep)])
             }
             (Decision::OnTarget, None) => return None,
+            (Decision::Watch, _) => summary([say("summary-watch", keep.or(advice.options.first())?)]),
             (Decision::Recommend(i), Some(_)) => {
                 let option = advice.options.get(i)?;
                 summary(["summary-change", "summary-change-short", "summary-start"].map(|id| say(id, option)))
@@ -265,37 +356,23 @@ impl Case<'_> {
             (Decision::Recommend(i), None) => summary([say("summary-start", advice.options.get(i)?)]),
             (Decision::NoClearAdvantage, Some(keep)) => summary([say("summary-unclear", keep)]),
             (Decision::NothingSuitable, Some(keep)) => summary([say("summary-unsuitable", keep)]),
-            (_, None) => {
-                let name = reader.text(&file.name).to_owned();
-                summary([reader.say("summary-nothing-suitable", [("name", name)])])
-            }
-        };
-        let recommended = match advice.decision {
-            Decision::Recommend(i) => Some(i),
-            _ => None,
-        };
-        let mut suggestions: Vec<Suggestion> = advice
-            .alternatives(LISTED)
-            .into_iter()
-            .filter_map(|i| self.dose_suggestion(advice.options.get(i)?, keep.is_some(), recommended == Some(i)))
-            .collect();
-        if !twin.is_personal() && keep.is_some() {
-            suggestions.truncate(LISTED - 1);
-            suggestions.extend(self.level_suggestion());
-        }
-        let indicator = indicator(keep, recommended.is_some());
-        let mut card = self.card(text, detail::advice(self, advised), indicator, suggestions);
-        card.extension = Some(extension);
-        Some(card)
+            (_, None) => summary([reader.say("summary-nothing-suitable", [("name", name())])]),
+        })
     }
 
-    /// A caution of the twin's file that holds for this patient.
+    /// Whether a caution of the twin's file holds for this patient.
     #[must_use]
-    pub fn caution(&self) -> Option<&Caution> {
-        let high = |c: &&Caution| {
-            covariate(self.file(), self.facts, &c.input, self.reader.now).is_some_and(|m| m.value > c.above)
-        };
-        self.file().cautions.iter().find(high)
+    pub fn holds(&self, caution: &Caution, values: &Values) -> bool {
+        match &caution.when {
+            Cautioned::When(when) => when.holds(values),
+            Cautioned::Missing(name) => !values.contains_key(name),
+        }
+    }
+
+    /// A caution that is said even when the plan is on target.
+    fn loud_caution(&self, values: &Values) -> Option<&Caution> {
+        let cautions = self.definition.file.cautions.iter();
+        cautions.filter(|c| c.loud).find(|c| self.holds(c, values))
     }
 
     /// Whether the twin is not validated for clinical use.
@@ -305,10 +382,18 @@ impl Case<'_> {
     }
 }
 
+fn level_of(urgency: Urgency) -> Indicator {
+    match urgency {
+        Urgency::Info => Indicator::Info,
+        Urgency::Warning => Indicator::Warning,
+        Urgency::Critical => Indicator::Critical,
+    }
+}
+
 /// Critical only when the present plan is more likely than not harmful, warning when it misses, information otherwise.
 fn indicator(keep: Option<&Evaluated>, better: bool) -> Indicator {
     match keep {
-        Some(keep) if keep.blocked && keep.plan.kind == Kind::Keep && keep.chance_harm > 0.9 => Indicator::Critical,
+        Some(keep) if keep.blocked && keep.plan.kind == Kind::Keep && keep.chance_harm() > 0.9 => Indicator::Critical,
         Some(_) if better => Indicator::Warning,
         _ => Indicator::Info,
     }

@@ -3,15 +3,21 @@
 use crate::{
     advice::{
         decide::Decision,
-        gates::{Refusal, covariate, decides},
+        gates::{Refusal, decides, item_title},
         outcome::{Advised, LISTED},
         present::{KnownFrom, gap},
     },
-    patient::needs::UseAs,
-    twin::{ledger::LeftOut, personalise::Twin, plan::Kind},
+    model::twin_file::Role,
+    patient::facts::Measurement,
+    twin::{
+        ledger::LeftOut,
+        personalise::Twin,
+        plan::Kind,
+        values::{age_years, current},
+    },
 };
 
-use super::cards::Case;
+use super::{cards::Case, words::unit};
 
 /// Levels listed one by one.
 const LEVELS: usize = 3;
@@ -63,6 +69,7 @@ pub fn advice(case: &Case<'_>, advised: &Advised) -> String {
         block(&reader.say("block-based", []), &based_on(case)),
         block(&reader.say("block-prediction", []), &prediction(case, advised)),
         Some(options(case, advised)),
+        listed(&reader.say("block-rules", []), rules(case, advised)),
         block(&reader.say("block-limits", []), &limits(case, advised)),
         listed(&reader.say("block-ignored", []), ignored),
         block(&reader.say("block-about", []), &about(case)),
@@ -72,58 +79,45 @@ pub fn advice(case: &Case<'_>, advised: &Advised) -> String {
 
 fn based_on(case: &Case<'_>) -> Vec<String> {
     let (reader, file, facts) = (case.reader, &case.definition.file, case.facts);
+    let language = reader.wording.language.tag();
     let mut list = Vec::new();
     let mut newest = None;
-    let levels = facts
-        .measured
-        .get(&file.goal.output)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    if levels.is_empty() {
+    let observed: Vec<_> = file.observed().collect();
+    let none = |name: &str| facts.measured.get(name).is_none_or(Vec::is_empty);
+    if !observed.is_empty() && observed.iter().all(|item| none(&item.name)) {
         list.push(reader.say("no-levels", []));
-    } else {
-        let mut each: Vec<String> = levels
-            .iter()
-            .rev()
-            .take(LEVELS)
-            .map(|level| {
-                newest = newest.max(Some(level.time));
-                let args = [
-                    ("value", reader.measured(level)),
-                    ("unit", file.unit(&file.goal.output).to_owned()),
-                    ("time", reader.time(level.time)),
-                ];
-                let mut words = reader.say("level-at", args);
-                if level.preliminary {
-                    words = format!("{words}, {}", reader.say("preliminary", []));
-                }
-                words
-            })
-            .collect();
-        if levels.len() > LEVELS {
-            each.push(reader.wording.count("n-more", levels.len() - LEVELS));
+    }
+    for item in &observed {
+        let levels = facts.measured.get(&item.name).map(Vec::as_slice).unwrap_or_default();
+        newest = newest.max(levels.iter().map(|l| l.time).max());
+        if levels.is_empty() {
+            continue;
         }
-        list.push(format!(
-            "{} ({})",
-            reader.wording.count("n-levels", levels.len()),
-            each.join("; ")
-        ));
+        let words = levels_in_words(case, levels, file.unit(&item.name));
+        list.push(if observed.len() == 1 {
+            words
+        } else {
+            let args = [("item", file.title(&item.name, language).to_owned()), ("list", words)];
+            reader.say("values-of", args)
+        });
     }
     list.push(reader.wording.count("n-doses", facts.given.len()));
     newest = newest.max(facts.given.last().map(|g| g.time));
-    if let Some(age) = crate::advice::gates::age_years(facts, reader.now, reader.zone) {
+    if file.age_input.is_some()
+        && let Some(age) = age_years(facts, reader.now, reader.zone)
+    {
         list.push(reader.say("age-years", [("value", reader.number(age))]));
     }
-    for item in file.needs.measured.iter().filter(|m| m.use_as == UseAs::Covariate) {
-        let Some(found) = covariate(file, facts, &item.name, reader.now) else {
+    for item in file.items.iter().filter(|i| matches!(i.role, Role::Covariate(_))) {
+        let Some(found) = current(file, facts, &item.name, reader.now) else {
             continue;
         };
         newest = newest.max(Some(found.time));
-        let title = file.title(&item.name, reader.wording.language.tag());
+        let title = file.title(&item.name, language);
         let mut args = vec![
             ("item", title.to_owned()),
             ("value", reader.measured(found)),
-            ("unit", item.unit.clone()),
+            ("unit", unit_of(file.unit(&item.name))),
             ("time", reader.time(found.time)),
         ];
         let id = match &found.converted_from {
@@ -135,14 +129,51 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
         };
         list.push(reader.wording.say(id, args));
     }
+    for category in &file.needs.categories {
+        if let Some(found) = facts.categories.get(&category.name) {
+            let recorded = crate::wording::escape(&found.text);
+            list.push(format!("{} {recorded}", file.title(&category.name, language)));
+        }
+    }
     let newest = newest.map_or_else(|| "-".to_owned(), |t| reader.time(t));
     vec![reader.say("based-on", [("list", list.join(", ")), ("newest", newest)])]
+}
+
+/// A unit as shown; nothing for a pure number.
+fn unit_of(code: &str) -> String {
+    if code == "1" { String::new() } else { unit(code) }
+}
+
+/// How many levels there are, and the newest one by one.
+fn levels_in_words(case: &Case<'_>, levels: &[Measurement], unit: &str) -> String {
+    let reader = case.reader;
+    let mut each: Vec<String> = levels
+        .iter()
+        .rev()
+        .take(LEVELS)
+        .map(|level| {
+            let args = [
+                ("value", reader.measured(level)),
+                ("unit", unit_of(unit)),
+                ("time", reader.time(level.time)),
+            ];
+            let mut words = reader.say("level-at", args);
+            if level.preliminary {
+                words = format!("{words}, {}", reader.say("preliminary", []));
+            }
+            words
+        })
+        .collect();
+    if levels.len() > LEVELS {
+        each.push(reader.wording.count("n-more", levels.len() - LEVELS));
+    }
+    format!("{} ({})", reader.wording.count("n-levels", levels.len()), each.join("; "))
 }
 
 fn prediction(case: &Case<'_>, advised: &Advised) -> Vec<String> {
     let (twin, advice) = (&advised.twin, &advised.advice);
     let (reader, file) = (case.reader, &case.definition.file);
-    let level_unit = twin.level_unit();
+    let language = reader.wording.language.tag();
     let mut out = Vec::new();
     if let Some(p) = &advised.key {
         let mut args = vec![
@@ -160,19 +191,23 @@ fn prediction(case: &Case<'_>, advised: &Advised) -> Vec<String> {
         });
     }
     if let Some(keep) = advice.keep.and_then(|i| advice.options.get(i)) {
-        let args = [
-            ("label", reader.text(&file.goal.label).to_owned()),
-            ("value", reader.prediction(keep.goal.p50)),
-            ("low", reader.prediction(keep.goal.p05)),
-            ("high", reader.prediction(keep.goal.p95)),
-        ];
-        out.push(reader.say("prediction-uncertainty", args));
+        if let Some((goal, _)) = file.headline()
+            && let Some(found) = keep.measure(goal.measure)
+        {
+            let args = [
+                ("label", reader.text(&goal.label).to_owned()),
+                ("value", reader.prediction(found.p50)),
+                ("low", reader.prediction(found.p05)),
+                ("high", reader.prediction(found.p95)),
+            ];
+            out.push(reader.say("prediction-uncertainty", args));
+        }
     }
-    if let Some(last) = twin.last_level() {
+    for last in file.observed().filter_map(|item| twin.last_level(&item.name)) {
         let args = [
             ("predicted", reader.prediction(last.predicted)),
             ("measured", reader.number(last.measured)),
-            ("unit", level_unit.to_owned()),
+            ("unit", unit_of(twin.unit(&last.output))),
         ];
         out.push(reader.say("prediction-last-level", args));
     }
@@ -185,49 +220,86 @@ fn prediction(case: &Case<'_>, advised: &Advised) -> Vec<String> {
         ];
         out.push(reader.say("prediction-two-modes", args));
     }
-    if twin.members.len() > 1 {
-        let list: Vec<String> = twin
-            .members
+    for (input, levels) in twin.guessed() {
+        let list: Vec<String> = levels
             .iter()
-            .map(|m| format!("{} {}", m.model.id, reader.percent(m.weight)))
+            .filter(|(_, chance)| *chance >= 0.005)
+            .map(|(level, chance)| format!("{level} {}", reader.percent(*chance)))
+            .collect();
+        let args = [("item", file.title(&input, language).to_owned()), ("list", list.join(", "))];
+        out.push(reader.say("prediction-guessed", args));
+    }
+    let votes = twin.votes();
+    if votes.len() > 1 {
+        let list: Vec<String> = votes
+            .iter()
+            .map(|(model, vote)| format!("{} {}", model.id, reader.percent(*vote)))
             .collect();
         out.push(reader.say("prediction-models", [("list", list.join(", "))]));
     }
     out
 }
 
+/// The options, each with its measures and the chances of goals and harms, beside the present plan and no further doses.
 fn options(case: &Case<'_>, advised: &Advised) -> String {
     let advice = &advised.advice;
     let (reader, file) = (case.reader, &case.definition.file);
-    let [low, high] = file.goal.within;
-    let head = reader.say(
-        "options-head",
-        [
-            ("label", reader.text(&file.goal.label).to_owned()),
-            ("unit", file.goal.unit.replace('.', "·")),
-            ("level_unit", file.unit(&file.goal.output).to_owned()),
-            ("low", reader.number(low)),
-            ("high", reader.number(high)),
-            ("harm", reader.number(file.harm.above)),
-        ],
-    );
-    let mut shown = advice.alternatives(LISTED);
+    // Measures of the goals come first.
+    let mut measures: Vec<usize> = file.goals.iter().map(|g| g.measure).collect();
+    measures.extend(file.harms.iter().map(|h| h.measure));
+    measures.extend(0..file.measures.len());
+    let mut seen = std::collections::BTreeSet::new();
+    measures.retain(|place| seen.insert(*place));
+    let mut columns: Vec<String> = measures
+        .iter()
+        .filter_map(|place| file.measures.get(*place))
+        .map(|m| match unit_of(&m.unit) {
+            unit if unit.is_empty() => reader.text(&m.label).to_owned(),
+            unit => format!("{} ({unit})", reader.text(&m.label)),
+        })
+        .collect();
+    for (goal, limits) in file.goals.iter().zip(&advised.targets.goals) {
+        if let Some(limits) = limits {
+            let args = [("label", reader.text(&goal.label).to_owned()), ("range", reader.range(*limits))];
+            columns.push(reader.say("column-goal", args));
+        }
+    }
+    for (harm, limits) in file.harms.iter().zip(&advised.targets.harms) {
+        if let Some(limits) = limits {
+            let args = [("label", reader.text(&harm.label).to_owned()), ("range", reader.range(*limits))];
+            columns.push(reader.say("column-harm", args));
+        }
+    }
+    let dash = || "-".to_owned();
+    let mut shown = advice.alternatives(file, LISTED);
     shown.extend(advice.keep);
-    let mut lines: Vec<String> = shown
+    shown.extend(advice.stop);
+    let rows: Vec<String> = shown
         .into_iter()
         .filter_map(|i| {
             let option = advice.options.get(i)?;
+            let mut values: Vec<String> = measures
+                .iter()
+                .map(|place| option.measure(*place).map_or_else(dash, |m| reader.prediction(m.p50)))
+                .collect();
+            let goals = option.goals.iter().zip(&advised.targets.goals);
+            let chances = goals.chain(option.harms.iter().zip(&advised.targets.harms));
+            values.extend(
+                chances
+                    .filter(|(_, limits)| limits.is_some())
+                    .map(|(chance, _)| chance.map_or_else(dash, |c| reader.percent(c))),
+            );
+            let nothing = option.plan.kind == Kind::Stop && values.iter().all(|v| *v == "-");
             let args = [
                 ("option", reader.plan(file, &option.plan, true)),
-                ("value", reader.prediction(option.goal.p50)),
                 (
-                    "trough",
-                    option
-                        .shape
-                        .map_or_else(|| "-".to_owned(), |s| reader.prediction(s.trough.p50)),
+                    "values",
+                    if nothing {
+                        reader.say("option-stop", [])
+                    } else {
+                        values.join(" / ")
+                    },
                 ),
-                ("chance", reader.percent(option.chance_goal)),
-                ("harm", reader.percent(option.chance_harm)),
             ];
             let mut row = reader.say("option-row", args);
             if advice.decision == Decision::Recommend(i) {
@@ -243,12 +315,23 @@ fn options(case: &Case<'_>, advised: &Advised) -> String {
                     reader.say(if draft { "option-draft" } else { "option-present" }, [])
                 );
             }
-            Some(row)
+            Some(format!("- {row}"))
         })
         .collect();
-    lines.push(reader.say("option-stop", []));
-    let rows: Vec<String> = lines.into_iter().map(|l| format!("- {l}")).collect();
-    format!("{} {head}\n\n{}", reader.say("block-options", []), rows.join("\n"))
+    format!(
+        "{} {}\n\n{}",
+        reader.say("block-options", []),
+        columns.join(" / "),
+        rows.join("\n")
+    )
+}
+
+/// The rules that hold, each with where it comes from.
+fn rules(case: &Case<'_>, advised: &Advised) -> Vec<String> {
+    let rules = advised.rules.iter().filter_map(|place| case.definition.file.rules.get(*place));
+    rules
+        .map(|rule| format!("{} ({})", case.reader.text(&rule.say), rule.source))
+        .collect()
 }
 
 fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
@@ -259,15 +342,14 @@ fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
         .applies
         .iter()
         .map(|limit| {
-            let (item, unit) = if limit.input == file.age_input {
-                (reader.say("item-age", []), reader.say("unit-years", []))
+            let unit = if file.age_input.as_deref() == Some(limit.input.as_str()) {
+                reader.say("unit-years", [])
             } else {
-                let title = file.title(&limit.input, language);
-                (title.to_owned(), file.unit(&limit.input).to_owned())
+                unit_of(file.unit(&limit.input))
             };
             let [low, high] = limit.range;
             let args = [
-                ("item", item),
+                ("item", item_title(file, &limit.input, language)),
                 ("low", reader.number(low)),
                 ("high", reader.number(high)),
                 ("unit", unit),
@@ -280,20 +362,22 @@ fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
         let list: Vec<String> = twin.left_out.iter().map(|p| reader.wording.phrase(p)).collect();
         out.push(reader.say("limits-models-out", [("list", list.join(", "))]));
     }
-    for caution in &file.cautions {
-        let high = covariate(file, case.facts, &caution.input, reader.now).is_some_and(|m| m.value > caution.above);
-        if high {
-            out.push(reader.text(&caution.say).to_owned());
-        }
+    for screen in advised.screens.iter().filter_map(|place| file.screens.get(*place)) {
+        out.push(format!("{} {}", reader.text(&screen.say), reader.text(&screen.help)));
     }
-    out.push(reader.say(
-        if twin.is_personal() {
-            "limits-next-level"
-        } else {
-            "limits-no-further-level"
-        },
-        [],
-    ));
+    for caution in file.cautions.iter().filter(|c| case.holds(c, &twin.values)) {
+        out.push(reader.text(&caution.say).to_owned());
+    }
+    if file.observed().any(|item| matches!(item.role, Role::Observed { order_loinc: Some(_), .. })) {
+        out.push(reader.say(
+            if twin.is_personal() {
+                "limits-next-level"
+            } else {
+                "limits-no-further-level"
+            },
+            [],
+        ));
+    }
     if let Some(present) = advised.present.as_ref().filter(|p| p.known_from == KnownFrom::Doses) {
         out.push(reader.say(
             "present-from-doses",
@@ -332,7 +416,7 @@ fn ignored(case: &Case<'_>, twin: Option<&Twin>) -> Vec<String> {
         };
         let args = [
             ("value", reader.measured(&level.measurement)),
-            ("unit", twin.map_or("", Twin::level_unit).to_owned()),
+            ("unit", twin.map_or("", |t| t.unit(&level.output)).to_owned()),
             ("time", reader.time(level.measurement.time)),
         ];
         out.push(reader.say(id, args));
@@ -347,8 +431,15 @@ fn ignored(case: &Case<'_>, twin: Option<&Twin>) -> Vec<String> {
     out
 }
 
+/// Where the goals come from, each once.
+fn sources(case: &Case<'_>) -> String {
+    let mut sources: Vec<&str> = case.definition.file.goals.iter().map(|g| g.source.as_str()).collect();
+    sources.dedup();
+    sources.join("; ")
+}
+
 fn about(case: &Case<'_>) -> Vec<String> {
-    let (reader, file) = (case.reader, &case.definition.file);
+    let reader = case.reader;
     let models: Vec<String> = case
         .definition
         .models
@@ -364,7 +455,7 @@ fn about(case: &Case<'_>) -> Vec<String> {
         .collect();
     let mut out = vec![
         reader.say("about", []),
-        reader.say("about-goal", [("source", file.goal.source.clone())]),
+        reader.say("about-goal", [("source", sources(case))]),
         reader.say(
             "about-computed",
             [("time", reader.time(reader.now)), ("models", models.join(", "))],

@@ -1,22 +1,32 @@
 //! From gathered data to the answer: the part of a call that computes.
 
-use serde_json::value::RawValue;
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
-    advice::outcome::{Outcome, Question, consider},
+    advice::{
+        decide::Decision,
+        outcome::{Advised, Outcome, Question, consider},
+        present::{drafted, on_treatment},
+    },
     cds::{
         advisor::CallError,
-        card::Response,
+        card::Card,
         request::{Hook, HookCall},
     },
     fhir::{
         facts::{ReadContext, RecordError, read, read_draft_orders},
-        prefetch::Gathered,
+        prefetch::{Gathered, KeyState},
     },
     model::catalog::Definition,
-    patient::facts::{Order, Remark},
+    patient::{
+        facts::{Facts, Order, Remark},
+        needs::Needs,
+    },
     store::TwinKey,
-    twin::cache::Cache,
+    twin::{cache::Cache, scores},
     wording::{Language, Wording},
 };
 
@@ -28,6 +38,8 @@ pub struct Draft {
     pub order: Order,
     /// As sent.
     pub text: Option<String>,
+    /// Its place among the drafts of the call.
+    pub place: usize,
 }
 
 /// The draft orders that concern a twin.
@@ -35,29 +47,91 @@ pub struct Draft {
 pub struct Drafts {
     /// Orders for its drug.
     pub orders: Vec<Draft>,
-    /// Whether the drug is ordered by a way that the twin does not cover.
-    pub other_way: bool,
+    /// Places of drafts that order it by a way that the twin does not cover.
+    pub other_way: BTreeSet<usize>,
+}
+
+/// What one twin said.
+#[derive(Debug)]
+pub struct Said {
+    /// What is shown, if anybody is to be interrupted.
+    pub card: Option<Card>,
+    /// For pages of ours, where no card is shown.
+    pub extension: Option<Value>,
+    /// Whether it is advice and no refusal.
+    pub advice: bool,
+    /// Score of what is recommended above that of the present plan.
+    pub gain: f64,
+}
+
+/// Why a call is a twin's business: drafts of its drug or, where a chart is opened, that the patient may be on its treatment, which
+/// is told without the data that only a fit needs. `None`: it is not, and nothing more need be known.
+pub fn concern(advisor: &TwinAdvisor, definition: &Definition, call: &HookCall, gathered: &Gathered) -> Option<Drafts> {
+    let drafts = drafts(advisor, definition, call);
+    let concerned = match call.hook {
+        Hook::PatientView => may_be_on_treatment(advisor, definition, call, gathered),
+        Hook::OrderSelect | Hook::OrderSign => !drafts.orders.is_empty() || !drafts.other_way.is_empty(),
+    };
+    concerned.then_some(drafts)
+}
+
+/// Also when that cannot be told: then the evaluation says why.
+fn may_be_on_treatment(advisor: &TwinAdvisor, definition: &Definition, call: &HookCall, gathered: &Gathered) -> bool {
+    if lacking(gathered).next().is_some() {
+        return true;
+    }
+    let record = record(gathered);
+    let context = context(advisor, call, &record);
+    let needs = Needs {
+        measured: Vec::new(),
+        flags: Vec::new(),
+        categories: Vec::new(),
+        ..definition.file.needs.clone()
+    };
+    read(&record, &needs, &advisor.terminology, &context).map_or(true, |facts| {
+        !facts.person.deceased && on_treatment(&facts, &definition.file.treatment, context.now)
+    })
+}
+
+/// The required keys that could not be had. A search that found nothing is no lack.
+pub fn lacking(gathered: &Gathered) -> impl Iterator<Item = &str> {
+    let missing = gathered.missing_required();
+    missing
+        .filter(|(_, state)| *state != KeyState::Nothing)
+        .map(|(key, _)| key)
+}
+
+fn record(gathered: &Gathered) -> Vec<&RawValue> {
+    let pages = gathered.resources.values().flat_map(|pages| pages.iter());
+    pages.map(AsRef::as_ref).collect()
+}
+
+fn context<'c>(advisor: &TwinAdvisor, call: &'c HookCall, record: &[&RawValue]) -> ReadContext<'c> {
+    ReadContext {
+        patient_id: &call.patient_id,
+        now: clock::now(advisor.as_of, record),
+        zone: advisor.zone.clone(),
+    }
 }
 
 /// The draft orders that are about this twin's drug; of an order-select, those that are selected.
-pub fn drafts(advisor: &TwinAdvisor, definition: &Definition, call: &HookCall) -> Drafts {
+fn drafts(advisor: &TwinAdvisor, definition: &Definition, call: &HookCall) -> Drafts {
     let mut found = Drafts::default();
     if call.hook == Hook::PatientView {
         return found;
     }
-    let context = ReadContext {
-        patient_id: &call.patient_id,
-        now: clock::now(advisor.as_of, &[]),
-        zone: advisor.zone.clone(),
-    };
+    let context = context(advisor, call, &[]);
     let selected = |raw: &RawValue| call.selections.is_empty() || call.selections.iter().any(|s| is(raw, s));
-    for raw in call.draft_orders.iter().filter(|raw| selected(raw)) {
+    for (place, raw) in call.draft_orders.iter().enumerate().filter(|(_, raw)| selected(raw)) {
         let (orders, remarks) =
             read_draft_orders(&[raw.as_ref()], &definition.file.needs, &advisor.terminology, &context);
-        found.other_way |= remarks.iter().any(|r| r.id == "remark-order-route");
+        if remarks.iter().any(|r| r.id == "remark-order-route") {
+            found.other_way.insert(place);
+        }
         found.orders.extend(orders.into_iter().map(|order| Draft {
             order,
             text: Some(raw.get().to_owned()),
+            place,
         }));
     }
     found
@@ -73,7 +147,7 @@ fn is(resource: &RawValue, selection: &str) -> bool {
     serde_json::from_str::<Named>(resource.get()).is_ok_and(|named| named.id.as_deref() == Some(id))
 }
 
-/// Computes the answer.
+/// Computes what a twin says of a call that concerns it.
 ///
 /// # Errors
 /// [`CallError`] when the record is not that of the patient in context, or holds no patient.
@@ -81,49 +155,16 @@ pub fn evaluate(
     advisor: &TwinAdvisor,
     definition: &Definition,
     call: &HookCall,
+    drafts: &Drafts,
     gathered: &Gathered,
-) -> Result<Response, CallError> {
-    let record: Vec<&RawValue> = gathered.resources.values().flatten().map(AsRef::as_ref).collect();
-    let now = clock::now(advisor.as_of, &record);
-    let context = ReadContext {
-        patient_id: &call.patient_id,
-        now,
-        zone: advisor.zone.clone(),
-    };
-    let mut facts =
-        read(&record, &definition.file.needs, &advisor.terminology, &context).map_err(|error| match error {
-            RecordError::OtherPatient => CallError::Contradiction(error.to_string()),
-            _ => CallError::MissingData(error.to_string()),
-        })?;
-    // Whether pages are missing is known from the gathering: a page that announces another may stand beside it.
-    facts.ignored.retain(|r| r.id != "remark-page-missing");
-    for key in gathered.partial() {
-        let args = [("key".to_owned(), key.to_owned())].into();
-        facts.ignored.push(Remark {
-            id: "remark-partial".to_owned(),
-            args,
-            source: None,
-        });
-    }
-    for (key, _) in gathered
-        .states
-        .iter()
-        .filter(|(_, state)| !state.has_data() && **state != crate::fhir::prefetch::KeyState::Nothing)
-    {
-        let args = [("key".to_owned(), key.clone())].into();
-        facts.ignored.push(Remark {
-            id: "remark-unread".to_owned(),
-            args,
-            source: None,
-        });
-    }
-    let drafts = drafts(advisor, definition, call);
+) -> Result<Said, CallError> {
+    let (facts, now) = facts(advisor, definition, call, gathered)?;
     let draft = drafts.orders.first();
     // While an order is being drafted, a dose that is not there yet is no fault; anything else that is unclear is.
     let not_yet =
         |id: &str| call.hook == Hook::OrderSelect && matches!(id, "order-unclear-no-dosage" | "order-unclear-no-dose");
     let draft_unclear = draft
-        .filter(|d| d.order.regimen.is_none())
+        .filter(|d| drafted(&d.order, &definition.file.treatment).is_none())
         .map(|d| {
             d.order
                 .unclear
@@ -137,7 +178,7 @@ pub fn evaluate(
         definition,
         facts: &facts,
         draft: draft.map(|d| &d.order),
-        other_way: drafts.orders.is_empty() && drafts.other_way,
+        other_way: drafts.orders.is_empty() && !drafts.other_way.is_empty(),
         draft_unclear,
         several_drafts: drafts.orders.len() > 1,
         partial: gathered
@@ -171,26 +212,84 @@ pub fn evaluate(
         draft: draft.and_then(|d| d.text.as_deref()),
         draft_codes,
     };
-    let mut extension = None;
-    let card = match &outcome {
-        Outcome::Silent => None,
+    Ok(match &outcome {
+        Outcome::Silent => Said {
+            card: None,
+            extension: None,
+            advice: false,
+            gain: 0.0,
+        },
         Outcome::Refused(refusal) => {
             tracing::info!(twin = definition.file.id, reason = refusal.reason, "refused");
-            Some(case.refused(refusal))
+            Said {
+                card: Some(case.refused(refusal)),
+                extension: None,
+                advice: false,
+                gain: 0.0,
+            }
         }
         Outcome::Advised(advised) => {
             tracing::info!(twin = definition.file.id, reused = advised.twin.reused, decision = ?advised.advice.decision, "advised");
             let picture = picture::picture(&case, advised);
             let card = case.advised(advised, picture.clone());
-            if card.is_none() {
-                // Nobody is interrupted; pages of ours can still draw the curve.
-                extension = Some(picture);
+            Said {
+                // Where nobody is interrupted, pages of ours can still draw the curve.
+                extension: card.is_none().then_some(picture),
+                card,
+                advice: true,
+                gain: gain(advised),
             }
-            card
         }
-    };
-    Ok(Response {
-        cards: card.into_iter().collect(),
-        extension,
     })
+}
+
+/// What the record says, with what could not be had of it, and the present.
+fn facts(
+    advisor: &TwinAdvisor,
+    definition: &Definition,
+    call: &HookCall,
+    gathered: &Gathered,
+) -> Result<(Facts, Timestamp), CallError> {
+    let record = record(gathered);
+    let context = context(advisor, call, &record);
+    let mut facts =
+        read(&record, &definition.file.needs, &advisor.terminology, &context).map_err(|error| match error {
+            RecordError::OtherPatient => CallError::Contradiction(error.to_string()),
+            _ => CallError::MissingData(error.to_string()),
+        })?;
+    scores::complete(&definition.file, &mut facts);
+    // Whether pages are missing is known from the gathering: a page that announces another may stand beside it.
+    facts.ignored.retain(|r| r.id != "remark-page-missing");
+    for key in gathered.partial() {
+        let args = [("key".to_owned(), key.to_owned())].into();
+        facts.ignored.push(Remark {
+            id: "remark-partial".to_owned(),
+            args,
+            source: None,
+        });
+    }
+    for (key, _) in gathered
+        .states
+        .iter()
+        .filter(|(_, state)| !state.has_data() && **state != KeyState::Nothing)
+    {
+        let args = [("key".to_owned(), key.clone())].into();
+        facts.ignored.push(Remark {
+            id: "remark-unread".to_owned(),
+            args,
+            source: None,
+        });
+    }
+    Ok((facts, context.now))
+}
+
+/// What the recommended plan scores above the present one or, without one, above no treatment.
+fn gain(advised: &Advised) -> f64 {
+    let advice = &advised.advice;
+    let score = |place: usize| advice.options.get(place).map(|option| option.score);
+    let Decision::Recommend(best) = advice.decision else {
+        return 0.0;
+    };
+    let now = advice.keep.or(advice.stop).and_then(score).unwrap_or(0.0);
+    score(best).map_or(0.0, |best| best - now)
 }

@@ -8,17 +8,21 @@ pub mod evaluate;
 pub mod orders;
 pub mod picture;
 pub mod services;
+pub mod together;
 pub mod words;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, join_all},
+};
 use jiff::{Timestamp, tz::TimeZone};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     advice::recent::Recent,
@@ -31,21 +35,27 @@ use crate::{
     },
     fhir::{
         client::Client,
-        prefetch::{Query, gather},
+        prefetch::{Gathered, Query, gather},
         terminology::Terminology,
     },
     model::catalog::{Catalog, Definition},
-    settings::AsOf,
+    settings::{AsOf, Offer},
     store::{FeedbackRecord, open::Stores},
 };
+use evaluate::{Drafts, Said};
+use together::{LeftOut, Threads, Union, within};
 
 /// Time kept back from the deadline for computing and writing the answer.
 const FOR_COMPUTING: Duration = Duration::from_millis(400);
+/// Time kept back from the deadline for putting the answer together and writing it.
+const FOR_WRITING: Duration = Duration::from_millis(150);
 
 /// Everything that a call needs, shared by all calls.
 pub struct TwinAdvisor {
     services: Vec<Service>,
-    by_id: BTreeMap<String, (Arc<Definition>, Hook, Vec<Query>)>,
+    /// Which of `services` discovery lists.
+    listed: std::ops::Range<usize>,
+    by_id: BTreeMap<String, Arc<Asked>>,
     client: Client,
     terminology: Terminology,
     stores: Stores,
@@ -53,8 +63,98 @@ pub struct TwinAdvisor {
     as_of: AsOf,
     draws: usize,
     recent: Recent,
+    threads: Threads,
     /// Evaluations that compute at one time; waiting for a FHIR server does not count, so that a slow one starves nobody.
     computing: Arc<Semaphore>,
+}
+
+/// The twins that a service asks, and what they ask of the record.
+struct Asked {
+    queries: Vec<Query>,
+    members: Vec<Member>,
+}
+
+/// A twin in a service.
+#[derive(Clone)]
+struct Member {
+    twin: Arc<Twin>,
+    /// Under which key of the service each of the twin's queries stands.
+    keys: Arc<[String]>,
+}
+
+/// A twin, ready to be asked.
+struct Twin {
+    definition: Arc<Definition>,
+    queries: Vec<Query>,
+    /// Evaluations of this twin that compute at one time, those that nobody waits for any more among them: a twin that hangs must
+    /// not take all.
+    computing: Arc<Semaphore>,
+}
+
+impl Asked {
+    fn of(twins: &[Arc<Twin>]) -> Self {
+        let queries = twins.iter().map(|twin| (twin.id(), twin.queries.as_slice()));
+        let union = Union::of(queries);
+        let members = twins.iter().zip(union.keys).map(|(twin, keys)| Member {
+            twin: Arc::clone(twin),
+            keys: keys.into(),
+        });
+        Self {
+            members: members.collect(),
+            queries: union.queries,
+        }
+    }
+
+    /// The queries of some members of which nothing is known yet; where a treatment is to be told first, those that tell it.
+    fn open(&self, members: &[Member], gathered: &Gathered, treatment_only: bool) -> Vec<Query> {
+        let wanted = |key: &str| {
+            let of = |member: &Member| {
+                let mut pairs = member.pairs();
+                pairs.any(|(query, under)| under == key && (!treatment_only || services::tells_treatment(&query.key)))
+            };
+            !gathered.states.contains_key(key) && members.iter().any(of)
+        };
+        self.queries
+            .iter()
+            .filter(|query| wanted(&query.key))
+            .cloned()
+            .collect()
+    }
+}
+
+impl Twin {
+    fn new(definition: Arc<Definition>, at_once: usize) -> Self {
+        Self {
+            queries: services::queries(&definition.file),
+            computing: Arc::new(Semaphore::new(at_once)),
+            definition,
+        }
+    }
+
+    fn id(&self) -> &str {
+        &self.definition.file.id
+    }
+}
+
+impl Member {
+    /// Each query of the twin with its key in the service.
+    fn pairs(&self) -> impl Iterator<Item = (&Query, &str)> {
+        self.twin.queries.iter().zip(self.keys.iter().map(String::as_str))
+    }
+
+    /// What the twin needs and nobody has, by the keys of the service.
+    fn lacks(&self, view: &Gathered) -> Result<(), CallError> {
+        let lacking: Vec<&str> = evaluate::lacking(view).collect();
+        let named = self.pairs().filter(|(query, _)| lacking.contains(&query.key.as_str()));
+        let named: Vec<&str> = named.map(|(_, under)| under).collect();
+        if named.is_empty() {
+            return Ok(());
+        }
+        Err(CallError::MissingData(format!(
+            "needed and neither in prefetch nor to be had from fhirServer: {}",
+            named.join(", ")
+        )))
+    }
 }
 
 /// What a [`TwinAdvisor`] is made from.
@@ -73,23 +173,43 @@ pub struct Parts {
     pub as_of: AsOf,
     /// Posterior draws.
     pub draws: usize,
+    /// Which services discovery lists.
+    pub offer: Offer,
 }
 
 impl TwinAdvisor {
-    /// Puts the parts together. Services come from the twins' files alone.
+    /// Puts the parts together. Services come from the twins' files alone: for each hook one of all twins together, then one a twin
+    /// and hook.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
+        let at_once = 2 * std::thread::available_parallelism().map_or(2, usize::from);
+        let twin = |definition: &Arc<Definition>| Arc::new(Twin::new(Arc::clone(definition), at_once / 2));
+        let twins: Vec<Arc<Twin>> = parts.catalog.twins.iter().map(twin).collect();
         let mut services = Vec::new();
         let mut by_id = BTreeMap::new();
-        for definition in &parts.catalog.twins {
-            let queries = services::queries(&definition.file);
-            for (service, hook) in services::services(&definition.file).into_iter().zip(Hook::ALL) {
-                by_id.insert(service.id.clone(), (Arc::clone(definition), hook, queries.clone()));
+        let all = Arc::new(Asked::of(&twins));
+        for hook in Hook::ALL {
+            let files = twins.iter().map(|twin| &twin.definition.file);
+            let service = services::together(files, &all.queries, hook);
+            by_id.insert(service.id.clone(), Arc::clone(&all));
+            services.push(service);
+        }
+        let first_of_one = services.len();
+        for twin in &twins {
+            let asked = Arc::new(Asked::of(std::slice::from_ref(twin)));
+            for service in services::services(&twin.definition.file) {
+                by_id.insert(service.id.clone(), Arc::clone(&asked));
                 services.push(service);
             }
         }
+        let listed = match parts.offer {
+            Offer::Together => 0..first_of_one,
+            Offer::Each => first_of_one..services.len(),
+            Offer::Both => 0..services.len(),
+        };
         Arc::new(Self {
             services,
+            listed,
             by_id,
             client: parts.client,
             terminology: parts.terminology,
@@ -98,58 +218,122 @@ impl TwinAdvisor {
             as_of: parts.as_of,
             draws: parts.draws,
             recent: Recent::default(),
-            computing: Arc::new(Semaphore::new(
-                2 * std::thread::available_parallelism().map_or(2, usize::from),
-            )),
+            threads: Threads::default(),
+            computing: Arc::new(Semaphore::new(at_once)),
         })
     }
 
     async fn answer(self: Arc<Self>, call: HookCall) -> Result<Response, CallError> {
-        let Some((definition, hook, queries)) = self.by_id.get(&call.service_id) else {
+        let Some(asked) = self.by_id.get(&call.service_id).cloned() else {
             return Err(CallError::BadRequest("no such service".to_owned()));
         };
-        let definition = Arc::clone(definition);
-        // An order hook that is not about this twin's drug is answered without looking at the patient.
-        let drafts = evaluate::drafts(&self, &definition, &call);
-        if *hook != Hook::PatientView && drafts.orders.is_empty() && !drafts.other_way {
-            return Ok(Response::default());
-        }
-        let until = call.deadline.checked_sub(FOR_COMPUTING).unwrap_or(call.deadline);
         let started = Instant::now();
-        let gathered = gather(&call, queries, &self.client, until).await;
-        let missing: Vec<&str> = gathered
-            .missing_required()
-            .filter(|(_, state)| *state != crate::fhir::prefetch::KeyState::Nothing)
-            .map(|(key, _)| key)
-            .collect();
-        if !missing.is_empty() {
-            return Err(CallError::MissingData(format!(
-                "needed and neither in prefetch nor to be had from fhirServer: {}",
-                missing.join(", ")
-            )));
+        let left = call.deadline.saturating_duration_since(started);
+        let until = call
+            .deadline
+            .checked_sub(FOR_WRITING.min(left / 3))
+            .unwrap_or(call.deadline);
+        let fetched_by = call.deadline.checked_sub(FOR_COMPUTING).unwrap_or(call.deadline);
+        let call = Arc::new(call);
+        let mut gathered = Gathered::default();
+        if call.hook == Hook::PatientView {
+            // Where the present is that of the record, all of it must be there to tell who is on a treatment.
+            let queries = asked.open(&asked.members, &gathered, self.as_of != AsOf::Record);
+            gathered = gather(&call, &queries, &self.client, fetched_by).await;
         }
+        // A twin that the call does not concern is passed over without anything being fetched for it.
+        let (concerned, mut answers) = self.concerned(&asked.members, &call, &gathered, until).await;
+        // Nor for one that lacks something already.
+        let members = concerned.iter().map(|(member, _)| member);
+        let able = members.filter(|member| member.lacks(&gathered.view(member.pairs())).is_ok());
+        let members: Vec<Member> = able.cloned().collect();
+        let queries = asked.open(&members, &gathered, false);
+        gathered.add(gather(&call, &queries, &self.client, fetched_by).await);
         let gathering = started.elapsed();
-        let turn = Arc::clone(&self.computing).acquire_owned();
-        let turn = tokio::time::timeout_at(call.deadline.into(), turn).await;
-        let Ok(Ok(turn)) = turn else {
-            return Err(CallError::Busy);
-        };
-        let this = Arc::clone(&self);
-        let computing = tokio::task::spawn_blocking(move || {
-            let answer = evaluate::evaluate(&this, &definition, &call, &gathered);
-            drop(turn);
-            answer
+        let evaluations = concerned.into_iter().map(|(member, drafts)| {
+            let (this, call) = (Arc::clone(&self), Arc::clone(&call));
+            let view = gathered.view(member.pairs());
+            async move {
+                let id = member.twin.id().to_owned();
+                let said = match member.lacks(&view) {
+                    Ok(()) => this.evaluate(member.twin, call, drafts, view, until).await,
+                    Err(error) => Err(LeftOut::Error(error)),
+                };
+                (id, said)
+            }
         });
-        let answer = computing.await.map_err(|e| {
-            tracing::error!(panicked = e.is_panic(), "an evaluation did not end");
-            CallError::Internal
-        })?;
+        answers.extend(join_all(evaluations).await);
+        let twins = answers.len();
+        let answer = together::merge(answers);
         tracing::info!(
+            twins,
             gathering_ms = u64::try_from(gathering.as_millis()).unwrap_or(u64::MAX),
             total_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "evaluated"
         );
         answer
+    }
+
+    /// The members that a call concerns, with the drafts for their drugs; beside them those of which that could not be told.
+    async fn concerned(
+        self: &Arc<Self>,
+        members: &[Member],
+        call: &Arc<HookCall>,
+        gathered: &Gathered,
+        until: Instant,
+    ) -> (Vec<(Member, Drafts)>, Vec<(String, Result<Said, LeftOut>)>) {
+        let looks = members.iter().map(|member| {
+            let (this, twin, call) = (Arc::clone(self), Arc::clone(&member.twin), Arc::clone(call));
+            let view = gathered.view(member.pairs());
+            within(until, move || evaluate::concern(&this, &twin.definition, &call, &view))
+        });
+        let (mut concerned, mut left_out) = (Vec::new(), Vec::new());
+        for (member, found) in members.iter().zip(join_all(looks).await) {
+            match found {
+                Ok(Some(drafts)) => concerned.push((member.clone(), drafts)),
+                Ok(None) => {}
+                Err(why) => left_out.push((member.twin.id().to_owned(), Err(why))),
+            }
+        }
+        // What one twin covers is no other way of giving a drug to the next.
+        let orders = concerned.iter().flat_map(|(_, drafts)| &drafts.orders);
+        let covered: BTreeSet<usize> = orders.map(|draft| draft.place).collect();
+        concerned.retain(|(_, drafts)| {
+            !drafts.orders.is_empty() || drafts.other_way.is_empty() || !drafts.other_way.is_subset(&covered)
+        });
+        (concerned, left_out)
+    }
+
+    /// Computes what a twin says, in its turn.
+    async fn evaluate(
+        self: Arc<Self>,
+        twin: Arc<Twin>,
+        call: Arc<HookCall>,
+        drafts: Drafts,
+        view: Gathered,
+        until: Instant,
+    ) -> Result<Said, LeftOut> {
+        let own = turn(&twin.computing, until).await?;
+        let common = turn(&self.computing, until).await?;
+        let said = within(until, move || {
+            let said = self
+                .threads
+                .run(|| evaluate::evaluate(&self, &twin.definition, &call, &drafts, &view));
+            drop(own);
+            said
+        });
+        let said = said.await;
+        // Also when it goes on: it has held up the others long enough.
+        drop(common);
+        said?.map_err(LeftOut::Error)
+    }
+}
+
+/// Waits for leave to compute.
+async fn turn(of: &Arc<Semaphore>, until: Instant) -> Result<OwnedSemaphorePermit, LeftOut> {
+    match tokio::time::timeout_at(until.into(), Arc::clone(of).acquire_owned()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        _ => Err(LeftOut::Error(CallError::Busy)),
     }
 }
 
@@ -159,6 +343,10 @@ pub struct Handle(pub Arc<TwinAdvisor>);
 impl Advisor for Handle {
     fn services(&self) -> &[Service] {
         &self.0.services
+    }
+
+    fn listed(&self) -> &[Service] {
+        self.0.services.get(self.0.listed.clone()).unwrap_or_default()
     }
 
     fn advise(&self, call: HookCall) -> BoxFuture<'_, Result<Response, CallError>> {

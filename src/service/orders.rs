@@ -4,8 +4,8 @@ use fhir_codec::{
     CodecError, read_medication_request,
     resources::{MedicationRequest, MedicationRequestMedication, ServiceRequest},
     types::{
-        CodeableConcept, Coding, Dosage, DosageDoseAndRate, DosageDoseAndRateDose, DosageDoseAndRateRate, Quantity,
-        Ratio, Reference, Timing, TimingRepeat,
+        CodeableConcept, Coding, Dosage, DosageDoseAndRate, DosageDoseAndRateDose, DosageDoseAndRateRate, Period,
+        Quantity, Ratio, Reference, Timing, TimingRepeat, TimingRepeatBounds,
     },
     write_medication_request, write_service_request,
 };
@@ -32,6 +32,10 @@ pub struct DraftDose {
     pub amount: f64,
     /// Hours between doses; none for a single dose.
     pub interval_hours: Option<f64>,
+    /// Doses in one of those intervals, where they follow a pattern.
+    pub times: u32,
+    /// When the first is due, where it is put off.
+    pub start: Option<String>,
     /// Hours of infusion.
     pub duration_hours: f64,
     /// In words, for people.
@@ -100,11 +104,27 @@ fn concept(text: &str, codes: &[(String, String)], display: Option<&str>) -> Cod
 
 fn dosage(sequence: i32, dose: &DraftDose, drug: &DraftDrug) -> Dosage {
     let unit = drug.unit.as_str();
+    let period = dose.interval_hours.map(|hours| {
+        let whole = |unit: f64| (hours / unit).fract().abs() < 1e-9;
+        if hours >= 168.0 && whole(168.0) {
+            (hours / 168.0, "wk")
+        } else if hours >= 96.0 && whole(24.0) {
+            (hours / 24.0, "d")
+        } else {
+            (hours, "h")
+        }
+    });
     let repeat = TimingRepeat {
-        count: dose.interval_hours.is_none().then(|| 1u32.into()),
-        frequency: dose.interval_hours.map(|_| 1u32.into()),
-        period: dose.interval_hours.map(|h| trimmed(h).into()),
-        period_unit: dose.interval_hours.map(|_| "h".into()),
+        bounds: dose.start.as_ref().map(|start| {
+            TimingRepeatBounds::Period(Box::new(Period {
+                start: Some(start.clone().into()),
+                ..Default::default()
+            }))
+        }),
+        count: period.is_none().then(|| 1u32.into()),
+        frequency: period.map(|_| dose.times.into()),
+        period: period.map(|(length, _)| trimmed(length).into()),
+        period_unit: period.map(|(_, unit)| unit.into()),
         ..Default::default()
     };
     let rate = Ratio {
@@ -194,6 +214,34 @@ pub fn medication_request(
     write_medication_request(resource).map(|value| (kind, without_empty(value)))
 }
 
+/// A draft MedicationRequest for another drug, with its dosage in words only.
+///
+/// # Errors
+/// [`CodecError`] when the resource cannot be written.
+pub fn other_request(
+    subject: Subject<'_>,
+    text: &str,
+    codes: &[(String, String)],
+    how: Option<&str>,
+) -> Result<Value, CodecError> {
+    write_medication_request(MedicationRequest {
+        status: "draft".into(),
+        intent: "proposal".into(),
+        medication: MedicationRequestMedication::CodeableConcept(Box::new(concept(text, codes, Some(text)))),
+        subject: patient(subject),
+        encounter: encounter(subject),
+        dosage_instruction: how
+            .map(|how| Dosage {
+                text: Some(how.into()),
+                ..Default::default()
+            })
+            .into_iter()
+            .collect(),
+        ..Default::default()
+    })
+    .map(without_empty)
+}
+
 /// A draft ServiceRequest for a level.
 ///
 /// # Errors
@@ -257,6 +305,8 @@ mod tests {
         DraftDose {
             amount: 1250.0,
             interval_hours: Some(12.0),
+            times: 1,
+            start: None,
             duration_hours: 1.25,
             text: "1250 mg every 12 h".into(),
         }

@@ -8,8 +8,9 @@ use crate::{
         decide::{Decision, Evaluated},
         outcome::{Advised, LISTED},
     },
-    patient::{facts::Source, needs::UseAs},
-    twin::{interval::Interval, ledger::LeftOut, plan::Kind, simulate::Course},
+    model::twin_file::Role,
+    patient::facts::Source,
+    twin::{interval::Interval, ledger::LeftOut, plan::Kind, simulate::Course, values::current},
 };
 
 use super::cards::Case;
@@ -59,6 +60,7 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
                 "hours": hours(level.measurement.time),
                 "value": level.measurement.value,
                 "used": level.left_out.is_none(),
+                "output": level.output,
                 "source": source(&level.measurement.source),
             });
             if let (Some(left_out), Some(point)) = (level.left_out, point.as_object_mut()) {
@@ -68,7 +70,7 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
                 };
                 let args = [
                     ("value", reader.number(level.measurement.value)),
-                    ("unit", twin.level_unit().to_owned()),
+                    ("unit", twin.unit(&level.output).to_owned()),
                     ("time", reader.time(level.measurement.time)),
                 ];
                 point.insert("note".to_owned(), Value::String(reader.say(note, args)));
@@ -93,16 +95,15 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
         })
         .collect();
     let inputs: Vec<Value> = file
-        .needs
-        .measured
+        .items
         .iter()
-        .filter(|m| m.use_as == UseAs::Covariate)
+        .filter(|item| matches!(item.role, Role::Covariate(_)))
         .filter_map(|spec| {
-            let found = crate::advice::gates::covariate(file, case.facts, &spec.name, reader.now)?;
+            let found = current(file, case.facts, &spec.name, reader.now)?;
             let mut input = json!({
                 "name": spec.name,
                 "value": rounded(found.value),
-                "unit": spec.unit,
+                "unit": file.unit(&spec.name),
                 "time": found.time.to_string(),
                 "source": source(&found.source),
             });
@@ -121,7 +122,7 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
                 .parameters()
                 .iter()
                 .zip(m.fit.best().map(|mode| mode.parameters.as_slice()).unwrap_or_default())
-                .zip(m.individual.typical())
+                .zip(m.subject.typical())
                 .map(|((p, personal), typical)| {
                     (
                         p.name.clone(),
@@ -135,40 +136,25 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
             })
         })
         .collect();
-    let mut shown = advised.advice.alternatives(LISTED);
+    let mut shown = advised.advice.alternatives(file, LISTED);
     shown.extend(advised.advice.keep);
-    let mut options: Vec<Value> = shown
+    shown.extend(advised.advice.stop);
+    let options: Vec<Value> = shown
         .into_iter()
         .filter_map(|i| Some(option(case, advised, i, advised.advice.options.get(i)?)))
         .collect();
-    options.extend(
-        advised
-            .curves
-            .ahead
-            .iter()
-            .filter(|(plan, _)| plan.kind == Kind::Stop)
-            .map(|(plan, ahead)| {
-                json!({
-                    "id": "stop", "kind": "stop", "label": reader.plan(file, plan, true), "recommended": false,
-                    "current": false, "curve": course(ahead),
-                })
-            }),
-    );
-    let [low, high] = file.goal.within;
     let mut picture = json!({
         "twin": file.id,
         "quantity": reader.text(&file.name),
-        "unit": twin.level_unit(),
+        "output": file.picture.output,
+        "unit": twin.unit(&file.picture.output),
         "now": reader.now.to_string(),
         "models": models,
         "options": options,
-        "target": {
-            "measure": file.goal.measure.name(),
-            "label": format!("{} {}–{} {}", reader.text(&file.goal.label), reader.number(low), reader.number(high),
-                file.goal.unit.replace('.', "·")),
-            "low": low, "high": high, "unit": file.goal.unit, "source": file.goal.source,
-        },
     });
+    if let (Some(target), Some(members)) = (target(case, advised), picture.as_object_mut()) {
+        members.insert("target".to_owned(), target);
+    }
     if let Some(members) = picture.as_object_mut() {
         // Empty members are forbidden in an answer.
         for (name, list) in [("points", points), ("doses", doses), ("inputs", inputs)] {
@@ -183,36 +169,70 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
     json!({ "jumeau": picture })
 }
 
+/// The first goal.
+fn target(case: &Case<'_>, advised: &Advised) -> Option<Value> {
+    let (reader, file) = (case.reader, &case.definition.file);
+    let (goal, measure) = file.headline()?;
+    let limits = advised.targets.goals.first().copied().flatten()?;
+    let mut target = json!({
+        "measure": measure.name,
+        "output": measure.output,
+        "label": format!("{} {} {}", reader.text(&goal.label), reader.range(limits).replace('-', "–"),
+            super::words::unit(&measure.unit)),
+        "unit": measure.unit,
+        "source": goal.source,
+    });
+    if let Some(members) = target.as_object_mut() {
+        for (name, end) in [("low", limits.low), ("high", limits.high)] {
+            if end.is_finite() {
+                members.insert(name.to_owned(), json!(end));
+            }
+        }
+    }
+    Some(target)
+}
+
 fn option(case: &Case<'_>, advised: &Advised, index: usize, option: &Evaluated) -> Value {
+    let file = &case.definition.file;
     let kind = match option.plan.kind {
         Kind::Keep => "keep",
         Kind::Change => "change",
         Kind::Stop => "stop",
     };
-    let mut measures = json!({ case.definition.file.goal.measure.name(): interval(&option.goal) });
-    if let (Some(shape), Some(measures)) = (option.shape, measures.as_object_mut()) {
-        measures.insert("trough".to_owned(), interval(&shape.trough));
-        measures.insert("peak".to_owned(), interval(&shape.peak));
-        if let Some(next_day) = shape.next_day {
-            measures.insert("next_24h".to_owned(), interval(&next_day));
+    let mut measures = serde_json::Map::new();
+    for (measure, found) in file.measures.iter().zip(&option.measures) {
+        if let Some(found) = found.filter(|f| f.p50.is_finite()) {
+            measures.insert(measure.name.clone(), interval(&found));
         }
     }
+    if let Some(next_day) = option.next_day {
+        measures.insert("next_24h".to_owned(), interval(&next_day));
+    }
+    let id = match option.plan.kind {
+        Kind::Keep => "keep".to_owned(),
+        Kind::Stop => "stop".to_owned(),
+        Kind::Change => format!("option-{}", index + 1),
+    };
     let mut value = json!({
-        "id": if option.plan.kind == Kind::Keep { "keep".to_owned() } else { format!("option-{}", index + 1) },
+        "id": id,
         "kind": kind,
-        "label": case.reader.plan(&case.definition.file, &option.plan, true),
+        "label": case.reader.plan(file, &option.plan, true),
         "recommended": advised.advice.decision == Decision::Recommend(index),
         "current": option.plan.kind == Kind::Keep,
         "daily_dose": rounded(option.plan.daily_dose()),
-        "measures": measures,
-        "on_target": rounded(option.chance_goal),
+        "on_target": rounded(option.chance_goal()),
         "below": rounded(option.chance_low),
-        "harm": rounded(option.chance_harm),
+        "harm": rounded(option.chance_harm()),
         "score": rounded(option.score),
     });
     let drawn = advised.curves.ahead.iter().find(|(plan, _)| *plan == option.plan);
-    if let (Some((_, ahead)), Some(value)) = (drawn, value.as_object_mut()) {
-        value.insert("curve".to_owned(), course(ahead));
+    if let Some(members) = value.as_object_mut() {
+        if !measures.is_empty() {
+            members.insert("measures".to_owned(), Value::Object(measures));
+        }
+        if let Some((_, ahead)) = drawn.filter(|(_, course)| !course.hours.is_empty()) {
+            members.insert("curve".to_owned(), course(ahead));
+        }
     }
     value
 }

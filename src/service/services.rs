@@ -1,16 +1,27 @@
-//! The services that the twins' files amount to: one a twin and hook, with the prefetch templates that it needs.
+//! The services that the twins' files amount to: one a twin and hook, with the prefetch templates that it needs, and one a hook for
+//! all twins together.
 
+use super::together::MOST;
 use crate::{
     cds::{discovery::Service, request::Hook},
     fhir::prefetch::Query,
     model::twin_file::{Status, TwinFile},
-    patient::needs::UseAs,
+    patient::needs::{Code, LOINC, UseAs},
 };
 
 /// Key of the doses given.
 pub const ADMINISTRATIONS: &str = "administrations";
+/// Codes under which the genomics reporting guide records genotypes: display name of a genotype, of a
+/// variant (HL7 Genomics Reporting).
+const GENOTYPES: [&str; 2] = ["84413-4", "47998-0"];
 /// Key of the Patient.
 pub const PATIENT: &str = "patient";
+/// Key of the orders of the record.
+const ORDERS: &str = "orders";
+/// Key of what the patient is said to take.
+const STATEMENTS: &str = "statements";
+/// What stands in the place of a twin in the id of a service for all of them.
+const ANY_TWIN: &str = "any-twin";
 
 /// `vancomycin-order-sign`: stable, unique for each hook, safe in a URL.
 #[must_use]
@@ -47,8 +58,32 @@ pub fn queries(file: &TwinFile) -> Vec<Query> {
             of("MedicationAdministration", "-effective-time"),
             true,
         ));
-        queries.push(query("orders", of("MedicationRequest", "-authoredon"), true));
-        queries.push(query("statements", of("MedicationStatement", "-effective"), false));
+        queries.push(query(ORDERS, of("MedicationRequest", "-authoredon"), true));
+        queries.push(query(STATEMENTS, of("MedicationStatement", "-effective"), false));
+    }
+    let observed = |key: String, codes: &[Code], count: u32| {
+        let codes: Vec<String> = codes.iter().map(|c| format!("{}|{}", c.system, c.code)).collect();
+        let codes = codes.join(",");
+        query(
+            &key,
+            format!("Observation?patient={{{{context.patientId}}}}&code={codes}&_sort=-date&_count={count}"),
+            true,
+        )
+    };
+    for flag in file.needs.flags.iter().filter(|f| !f.tests.is_empty()) {
+        queries.push(observed(key(&flag.name), &flag.tests, 20));
+    }
+    if !file.needs.categories.is_empty() {
+        let mut codes: Vec<Code> = GENOTYPES
+            .map(|code| Code {
+                system: LOINC.to_owned(),
+                code: code.to_owned(),
+            })
+            .into();
+        codes.extend(file.needs.categories.iter().flat_map(|c| c.codes.iter().cloned()));
+        codes.sort();
+        codes.dedup();
+        queries.push(observed("genotypes".to_owned(), &codes, 100));
     }
     if !file.needs.flags.is_empty() {
         queries.push(query(
@@ -68,7 +103,14 @@ pub fn queries(file: &TwinFile) -> Vec<Query> {
 /// Whether advice must not be given on a part of what a key asks for: doses, conditions, levels.
 #[must_use]
 pub fn decides(file: &TwinFile, key_asked: &str) -> bool {
-    matches!(key_asked, ADMINISTRATIONS | "conditions" | "procedures") || key_asked == key(&file.goal.output)
+    matches!(key_asked, ADMINISTRATIONS | "conditions" | "procedures")
+        || file.observed().any(|item| key_asked == key(&item.name))
+}
+
+/// Whether a key is asked for to know if the patient is on a treatment at all.
+#[must_use]
+pub fn tells_treatment(key_asked: &str) -> bool {
+    matches!(key_asked, PATIENT | ADMINISTRATIONS | ORDERS | STATEMENTS)
 }
 
 /// Prefetch key of a record item.
@@ -101,6 +143,37 @@ pub fn services(file: &TwinFile) -> Vec<Service> {
             version: "2.0.1".to_owned(),
         })
         .collect()
+}
+
+/// `any-twin-order-sign`: the service of a hook for all twins together, whose queries together are `queries`.
+#[must_use]
+pub fn together<'t>(twins: impl IntoIterator<Item = &'t TwinFile>, queries: &[Query], hook: Hook) -> Service {
+    let twins: Vec<&TwinFile> = twins.into_iter().collect();
+    let titles: Vec<&str> = twins.iter().map(|file| file.title.en.as_str()).collect();
+    let investigational = if twins.iter().any(|file| file.status != Status::Active) {
+        " Investigational: not clinically validated."
+    } else {
+        ""
+    };
+    Service {
+        hook: hook.name().to_owned(),
+        title: "Patient twins: every one that applies".to_owned(),
+        description: format!(
+            "At most {MOST} cards, the most important first, from: {}.{investigational}",
+            titles.join("; ")
+        ),
+        id: format!("{ANY_TWIN}-{}", hook.name()),
+        prefetch: queries.iter().map(|q| (q.key.clone(), q.template.clone())).collect(),
+        usage_requirements: Some(format!(
+            "Patient, measurements, doses and orders: in prefetch, or readable on fhirServer with the token sent along, which is \
+             asked only for what the twins that apply need. {}",
+            match hook {
+                Hook::PatientView => "A twin speaks only for a patient on its treatment.",
+                Hook::OrderSelect | Hook::OrderSign => "A twin speaks only when its drug is among the draft orders.",
+            }
+        )),
+        version: "2.0.1".to_owned(),
+    }
 }
 
 #[cfg(test)]

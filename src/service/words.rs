@@ -4,7 +4,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     advice::decide::Evaluated,
-    model::twin_file::TwinFile,
+    model::twin_file::{Limits, TwinFile},
     patient::facts::{Bound, Measurement, Regimen, Remark},
     twin::plan::{Kind, Plan},
     wording::{Language, Wording, date_time, escape, number},
@@ -65,6 +65,10 @@ impl Reader<'_> {
     /// A prediction, three figures from 100 on and two below.
     #[must_use]
     pub fn prediction(&self, value: f64) -> String {
+        // Less than anybody could measure, or mean.
+        if value.abs() < 1e-4 {
+            return self.number(0.0);
+        }
         let figures = if value.abs() >= 100.0 { 3 } else { 2 };
         crate::wording::significant(value, figures, self.wording.language)
     }
@@ -106,25 +110,60 @@ impl Reader<'_> {
         self.wording.say(&remark.id, args)
     }
 
+    /// A length of time: hours up to four days, then days or weeks where they are whole.
+    #[must_use]
+    pub fn hours(&self, hours: f64) -> String {
+        let whole = |unit: f64| (hours / unit).fract().abs() < 1e-9;
+        let (id, count) = if hours >= 336.0 && whole(168.0) {
+            ("length-weeks", hours / 168.0)
+        } else if hours >= 96.0 && whole(24.0) {
+            ("length-days", hours / 24.0)
+        } else {
+            ("length-hours", hours)
+        };
+        self.say(id, [("n", self.number(count))])
+    }
+
+    /// A range: `400-600`, `> 5`, `< 0.5`.
+    #[must_use]
+    pub fn range(&self, limits: Limits) -> String {
+        match (limits.low.is_finite(), limits.high.is_finite()) {
+            (true, true) => format!("{}-{}", self.number(limits.low), self.number(limits.high)),
+            (true, false) => format!("> {}", self.number(limits.low)),
+            (false, true) => format!("< {}", self.number(limits.high)),
+            (false, false) => "-".to_owned(),
+        }
+    }
+
     /// `1000 mg q12h`.
     #[must_use]
     pub fn regimen_short(&self, file: &TwinFile, regimen: &Regimen) -> String {
-        self.regimen("regimen-short", file, regimen)
+        self.regimen(file, regimen, &[], false)
     }
 
     /// `1000 mg every 12 h over 1 h`.
     #[must_use]
     pub fn regimen_long(&self, file: &TwinFile, regimen: &Regimen) -> String {
-        self.regimen("regimen-long", file, regimen)
+        self.regimen(file, regimen, &[], true)
     }
 
-    fn regimen(&self, id: &str, file: &TwinFile, regimen: &Regimen) -> String {
+    fn regimen(&self, file: &TwinFile, regimen: &Regimen, pattern: &[f64], long: bool) -> String {
+        let gaps: Vec<String> = pattern.iter().map(|gap| self.number(*gap)).collect();
         let args = [
             ("amount", self.number(regimen.amount)),
-            ("unit", file.treatment.unit.clone()),
-            ("interval", self.number(regimen.interval_hours)),
+            ("unit", unit(&file.treatment.unit)),
+            ("interval", self.hours(regimen.interval_hours)),
+            ("short", self.hours(regimen.interval_hours).replace(' ', "")),
             ("duration", self.number(regimen.duration_hours)),
+            ("pattern", gaps.join("-")),
         ];
+        let id = match (file.treatment.times == Some(1), pattern.is_empty(), long) {
+            (true, ..) => "regimen-once",
+            (_, false, _) => "regimen-pattern",
+            (_, _, false) => "regimen-short",
+            (_, _, true) if regimen.duration_hours > 0.0 => "regimen-long",
+            (_, _, true) => "regimen-at-once",
+        };
         self.say(id, args)
     }
 
@@ -134,22 +173,19 @@ impl Reader<'_> {
         let Some(regimen) = &plan.regimen else {
             return self.say("plan-stop", []);
         };
-        let words = if long {
-            self.regimen_long(file, regimen)
-        } else {
-            self.regimen_short(file, regimen)
-        };
-        let words = match plan.loading {
-            Some(loading) => {
-                let args = [
-                    ("loading", self.number(loading)),
-                    ("unit", file.treatment.unit.clone()),
-                    ("regimen", words),
-                ];
-                self.say("regimen-loading", args)
-            }
-            None => words,
-        };
+        let mut words = self.regimen(file, regimen, &plan.pattern, long);
+        if let Some(loading) = plan.loading {
+            let args = [
+                ("loading", self.number(loading)),
+                ("unit", unit(&file.treatment.unit)),
+                ("regimen", words),
+            ];
+            words = self.say("regimen-loading", args);
+        }
+        if plan.delay > 0.0 {
+            let args = [("regimen", words), ("delay", self.hours(plan.delay))];
+            words = self.say("regimen-delayed", args);
+        }
         match plan.kind {
             Kind::Keep if long => self.say("plan-keep", [("regimen", words)]),
             _ => words,
@@ -159,7 +195,7 @@ impl Reader<'_> {
     /// `66 % too high`: on which side a plan misses.
     #[must_use]
     pub fn direction(&self, option: &Evaluated) -> String {
-        let high = 1.0 - option.chance_goal - option.chance_low;
+        let high = (1.0 - option.chance_goal() - option.chance_low).max(0.0);
         let (id, chance) = if high >= option.chance_low {
             ("direction-high", high)
         } else {
@@ -167,6 +203,12 @@ impl Reader<'_> {
         };
         self.say(id, [("chance", self.percent(chance))])
     }
+}
+
+/// A UCUM unit as people write it.
+#[must_use]
+pub fn unit(code: &str) -> String {
+    code.replace('.', "·").replace("[IU]", "IU").replace("10*9", "10⁹").replace("[", "").replace("]", "")
 }
 
 /// The first text that is short enough for a summary, cut as a last resort.

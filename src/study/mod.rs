@@ -1,14 +1,16 @@
 //! Models and data files together: what a pharmacometrician does on the command line.
 //!
-//! A [`Task`] is a model with the subjects of a data file in the terms of that model. [`simulate`], [`fit`] and [`draw`] work on
-//! it; all subjects are independent, so they are shared out among threads and come back in the order of the file.
+//! A [`Task`] is a model with the subjects of a data file in the terms of that model. [`simulate`], [`fit`], [`forecast`] and [`draw`]
+//! work on it; all subjects are independent, so they are shared out among threads and come back in the order of the file.
 
 mod fit;
+mod forecast;
 mod picture;
 mod simulate;
 mod write;
 
 pub use fit::{FitSettings, fit};
+pub use forecast::{Errors, ForecastSettings, ForecastSummary, forecast};
 pub use picture::draw;
 pub use simulate::{Individuals, SimulationSettings, simulate};
 pub use write::{Format, Number};

@@ -3,21 +3,22 @@
 //! A stored twin holds the posterior, modes and draws, not the card: what is advised also depends on the moment and on
 //! the draft.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    engine::{Draws, Fit},
+    model::{catalog::Definition, formula::Values},
     store::{PutError, Revision, TwinKey, TwinStore},
 };
 
-use super::ledger::{Inputs, Ledger};
+use super::{
+    ledger::Ledger,
+    personalise::{Batch, KeptFit},
+};
 
 /// Changes whenever the meaning of what is stored changes; older records are then fitted anew.
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 /// A call that lost the race this often goes on without storing.
 const TRIES: usize = 8;
 
@@ -44,10 +45,10 @@ struct Record {
 /// What the facts made of the models.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Posterior {
-    /// Fits by model id.
-    pub fits: BTreeMap<String, Fit>,
-    /// Parameter sets, with the place of the model each batch belongs to among those that vote.
-    pub draws: Vec<(usize, Draws)>,
+    /// Fits.
+    pub fits: Vec<KeptFit>,
+    /// Random effects, batch by batch.
+    pub draws: Vec<Batch>,
 }
 
 /// What was found in the store.
@@ -60,16 +61,18 @@ pub struct Found {
 
 /// SHA-256 of everything that a posterior with so many draws depends on.
 #[must_use]
-pub fn fingerprint(files_sha256: &str, inputs: &Inputs, ledger: &Ledger, draws: usize) -> [u8; 32] {
+pub fn fingerprint(definition: &Definition, values: &Values, ledger: &Ledger, draws: usize) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_be_bytes());
         hash.update(bytes);
     };
     part(env!("CARGO_PKG_VERSION").as_bytes());
-    part(files_sha256.as_bytes());
+    part(definition.sha256.as_bytes());
     part(&(draws as u64).to_be_bytes());
-    for (name, value) in inputs {
+    // Only what the models read: other values at hand pass with the minutes.
+    let read = |name: &&String| definition.models.iter().flat_map(|m| m.inputs()).any(|i| &i.name == *name);
+    for (name, value) in values.iter().filter(|(name, _)| read(name)) {
         part(name.as_bytes());
         part(&value.to_bits().to_be_bytes());
     }
@@ -80,9 +83,16 @@ pub fn fingerprint(files_sha256: &str, inputs: &Inputs, ledger: &Ledger, draws: 
     }
     part(&[0]);
     for level in &ledger.levels {
+        part(level.output.as_bytes());
         part(&level.hours.to_bits().to_be_bytes());
         part(&level.measurement.value.to_bits().to_be_bytes());
         part(&[level.measurement.bound as u8, u8::from(level.left_out.is_some())]);
+    }
+    part(&[0]);
+    for change in &ledger.changes {
+        part(change.input.as_bytes());
+        part(&change.hours.to_bits().to_be_bytes());
+        part(&change.value.to_bits().to_be_bytes());
     }
     hash.finalize().into()
 }

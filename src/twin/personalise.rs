@@ -1,20 +1,22 @@
 //! Fits every model of a twin to one patient and lets them vote.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::{self, Draws, Fit, FitOptions, ofv_weights},
+    engine::{Course, Dose, Fit, FitOptions, Given, Subject, fit, ofv_weights},
     model::{
         catalog::Definition,
-        model_file::{Individual, InputError, Model},
+        formula::Values,
+        model_file::{InputError, Known, Model, with_class},
+        twin_file::Enters,
     },
     wording::{Language, Phrase, significant},
 };
 
-use super::{
-    interval::Interval,
-    ledger::{Inputs, Ledger},
-};
+use super::{interval::Interval, ledger::Ledger};
 
 /// Seed of all draws. One for everybody: the same facts give the same draws, and a small change in the facts a small change
 /// in the answer, not new noise.
@@ -23,17 +25,43 @@ const SEED: u64 = 0x004A_756D_6561_7530;
 /// A vote smaller than this is not simulated: it could not be seen in 1000 draws.
 const SMALLEST_VOTE: f64 = 0.0005;
 
-/// One model, fitted.
+/// One model, fitted; of a model with categories that are not known, one for each combination of their levels.
 #[derive(Debug, Clone)]
 pub struct Member {
     /// The model.
     pub model: Arc<Model>,
-    /// Its covariates and typical parameters for this patient.
-    pub individual: Individual,
+    /// Inputs and levels that are assumed, those not known.
+    pub levels: Vec<(usize, usize)>,
+    /// What is known over time, with those levels, in the unit of time of the model.
+    pub known: Vec<Known>,
+    /// The patient as the engine sees them.
+    pub subject: Subject,
+    /// Hours in the unit of time of the model.
+    pub hours: f64,
     /// What the levels made of it.
     pub fit: Fit,
     /// Its vote; votes add to 1.
     pub weight: f64,
+}
+
+/// Equally probable random effects of one member.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Batch {
+    /// Place of the member.
+    pub member: usize,
+    /// One set a row.
+    pub effects: Vec<Vec<f64>>,
+}
+
+/// A fit as it is kept between calls.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeptFit {
+    /// Id of the model.
+    pub model: String,
+    /// Levels that it assumes.
+    pub levels: Vec<(usize, usize)>,
+    /// The fit.
+    pub fit: Fit,
 }
 
 /// A patient's twin.
@@ -41,14 +69,14 @@ pub struct Member {
 pub struct Twin {
     /// What it was fitted to.
     pub ledger: Ledger,
+    /// What is known of the patient.
+    pub values: Values,
     /// The models that vote, as in the twin's file.
     pub members: Vec<Member>,
     /// Models that could not vote, and why.
     pub left_out: Vec<Phrase>,
     /// Whether it came from the store.
     pub reused: bool,
-    /// Which output the twin is about.
-    pub output: usize,
 }
 
 /// A parameter of the leading model, for the card.
@@ -67,8 +95,10 @@ pub struct KeyParameter {
 }
 
 /// The last level that was used, and what the twin makes of it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LastLevel {
+    /// The output that it is a value of.
+    pub output: String,
     /// Mean of the models' individual predictions, weighted by their votes.
     pub predicted: f64,
     /// As measured.
@@ -88,129 +118,214 @@ pub struct TwoExplanations {
     pub second: f64,
 }
 
-/// What the fits of one patient came to.
-pub struct Fits {
-    /// Models with their fits, before votes are counted.
-    pub members: Vec<(Arc<Model>, Individual, Fit)>,
-    /// Models that could not vote.
-    pub left_out: Vec<Phrase>,
-}
-
-/// Typical parameters of each model for these inputs, and why some cannot be used.
-fn individuals(
-    definition: &Definition,
-    inputs: &Inputs,
-    language: Language,
-) -> (Vec<(Arc<Model>, Individual)>, Vec<Phrase>) {
-    let mut usable = Vec::new();
-    let mut left_out = Vec::new();
-    let title = |name: &str| definition.file.title(name, language.tag()).to_owned();
-    for model in &definition.models {
-        match model.individual(inputs) {
-            Ok(individual) => usable.push((Arc::clone(model), individual)),
-            Err(InputError::OutsidePopulation {
-                name, value, low, high, ..
-            }) => {
-                let show = |v: f64| {
-                    if v.is_finite() {
-                        significant(v, 3, language)
-                    } else {
-                        "∞".to_owned()
-                    }
-                };
-                left_out.push(Phrase::message(
-                    "member-outside",
-                    [
-                        ("model", model.id.clone()),
-                        ("item", title(&name)),
-                        ("value", show(value)),
-                        ("low", show(low)),
-                        ("high", show(high)),
-                    ],
-                ));
-            }
-            Err(InputError::Missing { name }) => left_out.push(Phrase::message(
-                "member-missing",
-                [("model", model.id.clone()), ("item", title(&name))],
-            )),
-            Err(_) => left_out.push(Phrase::message("member-failed", [("model", model.id.clone())])),
+/// What is known over time, for one model: everything from the beginning, then each change.
+fn known(model: &Model, values: &Values, ledger: &Ledger, hours: f64) -> Vec<Known> {
+    let changing = |name: &str| ledger.changes.iter().any(|c| c.input == name);
+    let mut inputs: Vec<Option<f64>> = model
+        .inputs()
+        .iter()
+        .map(|input| values.get(&input.name).copied().filter(|_| !changing(&input.name)))
+        .collect();
+    // Before its first known value an input has that value; a treatment that is an input has none before it begins.
+    for (cell, input) in inputs.iter_mut().zip(model.inputs()) {
+        if let Some(first) = ledger.changes.iter().find(|c| c.input == input.name) {
+            let treated = ledger.treatment_input.as_deref() == Some(input.name.as_str());
+            *cell = Some(if treated { 0.0 } else { first.value });
         }
     }
-    (usable, left_out)
-}
-
-/// Fits the models, or takes their fits from `known` (by model id) when those are given.
-///
-/// # Errors
-/// Why each model is left out, when none covers the patient or none settles.
-pub fn fit_all(
-    definition: &Definition,
-    inputs: &Inputs,
-    ledger: &Ledger,
-    known: Option<&std::collections::BTreeMap<String, Fit>>,
-    language: Language,
-) -> Result<Fits, Vec<Phrase>> {
-    let (usable, mut left_out) = individuals(definition, inputs, language);
-    let mut members = Vec::new();
-    for (model, individual) in usable {
-        let Some(output) = output(&model, &definition.file.goal.output) else {
+    let start = ledger.changes.iter().map(|c| c.hours).fold(0.0, f64::min);
+    let mut records = vec![Known {
+        from: start / hours,
+        inputs,
+        occasion: None,
+    }];
+    for change in &ledger.changes {
+        let mut inputs = vec![None; model.inputs().len()];
+        let place = model.inputs().iter().position(|i| i.name == change.input);
+        let Some(cell) = place.and_then(|i| inputs.get_mut(i)) else {
             continue;
         };
-        let observations = ledger.observations(output);
-        let fit = match known.and_then(|k| k.get(&model.id)) {
-            Some(fit) => Some(fit.clone()),
-            None => engine::fit(
-                model.system(),
-                &individual.subject(&model, &ledger.doses),
-                &observations,
-                &FitOptions::default(),
-            )
-            .ok()
-            .filter(Fit::converged),
-        };
-        match fit {
-            Some(fit) => members.push((model, individual, fit)),
-            None => left_out.push(Phrase::message("member-failed", [("model", model.id.clone())])),
+        *cell = Some(change.value);
+        let from = change.hours / hours;
+        match records.last_mut() {
+            Some(last) if last.from >= from => {
+                for (cell, new) in last.inputs.iter_mut().zip(inputs) {
+                    *cell = new.or(*cell);
+                }
+            }
+            _ => records.push(Known {
+                from,
+                inputs,
+                occasion: None,
+            }),
         }
     }
-    if members.is_empty() {
-        return Err(left_out);
-    }
-    Ok(Fits { members, left_out })
+    records
 }
 
-/// Place of an output in a model.
-fn output(model: &Model, name: &str) -> Option<usize> {
-    model.outputs().iter().position(|o| o.name == name)
+/// Place of the route that the treatment enters by.
+fn route(model: &Model, into: &Enters) -> usize {
+    let Enters::Doses(Some(name)) = into else { return 0 };
+    let routes = model.system().routes();
+    let state = model.system().states().iter().position(|s| s == name);
+    state.and_then(|state| routes.find(Some(state))).unwrap_or(0)
+}
+
+/// Doses in the unit of time of a model.
+#[must_use]
+pub fn given(model: &Model, into: &Enters, doses: &[Dose], hours: f64) -> Vec<Given> {
+    if matches!(into, Enters::Input { .. }) {
+        return Vec::new();
+    }
+    let route = route(model, into);
+    doses
+        .iter()
+        .map(|dose| Given {
+            dose: Dose {
+                time: dose.time / hours,
+                amount: dose.amount,
+                duration: dose.duration / hours,
+            },
+            route,
+            course: Course::Duration,
+            settled: None,
+        })
+        .collect()
+}
+
+/// Why a model cannot vote, in words.
+fn left_out(definition: &Definition, model: &Model, error: &InputError, language: Language) -> Phrase {
+    let title = |name: &str| definition.file.title(name, language.tag()).to_owned();
+    let show = |v: f64| {
+        if v.is_finite() {
+            significant(v, 3, language)
+        } else {
+            "∞".to_owned()
+        }
+    };
+    match error {
+        InputError::OutsidePopulation {
+            name, value, low, high, ..
+        } => Phrase::message(
+            "member-outside",
+            [
+                ("model", model.id.clone()),
+                ("item", title(name)),
+                ("value", show(*value)),
+                ("low", show(*low)),
+                ("high", show(*high)),
+            ],
+        ),
+        InputError::Missing { name } => {
+            Phrase::message("member-missing", [("model", model.id.clone()), ("item", title(name))])
+        }
+        _ => Phrase::message("member-failed", [("model", model.id.clone())]),
+    }
+}
+
+/// What the fits of one model came to: members that still lack their vote, and the OFV of the model as a whole.
+fn members_of(
+    definition: &Definition,
+    model: &Arc<Model>,
+    values: &Values,
+    ledger: &Ledger,
+    kept: &[KeptFit],
+) -> Result<Vec<(Member, f64)>, Option<InputError>> {
+    let hours = model.hours_per_time();
+    let known = known(model, values, ledger, hours);
+    let observations = ledger.observations(model);
+    let doses = given(model, &definition.file.treatment.into, &ledger.doses, hours);
+    let options = if model.system().is_plain() {
+        FitOptions::default()
+    } else {
+        FitOptions::rough()
+    };
+    let of_class = |(frequency, levels): (f64, Vec<(usize, usize)>)| {
+        let known = with_class(&known, &levels, model.inputs().len());
+        let subject = model.subject(&known, doses.clone(), Vec::new()).map_err(Some)?;
+        let is = |k: &&KeptFit| k.model == model.id && k.levels == levels;
+        let fit = match kept.iter().find(is) {
+            Some(kept) => Some(kept.fit.clone()),
+            None => fit(model.system(), &subject, &observations, &options)
+                .ok()
+                .filter(Fit::converged),
+        };
+        let Some(fit) = fit else { return Ok(None) };
+        let ofv = fit.best().map_or(f64::INFINITY, |mode| mode.ofv) - 2.0 * frequency.ln();
+        let member = Member {
+            model: Arc::clone(model),
+            levels,
+            known,
+            subject,
+            hours,
+            fit,
+            weight: 0.0,
+        };
+        Ok(Some((member, ofv)))
+    };
+    let found: Vec<Option<(Member, f64)>> = model
+        .classes(&known)
+        .into_par_iter()
+        .map(of_class)
+        .collect::<Result<_, _>>()?;
+    let members: Vec<_> = found.into_iter().flatten().collect();
+    if members.is_empty() { Err(None) } else { Ok(members) }
 }
 
 impl Twin {
-    /// Counts the votes.
-    #[must_use]
-    pub fn new(fits: Fits, ledger: Ledger, output: usize, reused: bool) -> Self {
-        let ofv: Vec<f64> = fits
-            .members
-            .iter()
-            .map(|(_, _, fit)| fit.best().map_or(f64::INFINITY, |m| m.ofv))
-            .collect();
-        let members = fits
-            .members
-            .into_iter()
-            .zip(ofv_weights(&ofv))
-            .map(|((model, individual, fit), weight)| Member {
-                model,
-                individual,
-                fit,
-                weight,
-            })
-            .collect();
-        Self {
-            ledger,
-            members,
-            left_out: fits.left_out,
-            reused,
-            output,
+    /// Fits the models, or takes their fits from `kept`, and counts the votes: each model, and within it each combination of
+    /// levels that are not known, by `exp(-OFV/2)` times how frequent the combination is.
+    ///
+    /// # Errors
+    /// Why each model is left out, when none covers the patient or none settles.
+    pub fn fit(
+        definition: &Definition,
+        values: Values,
+        ledger: Ledger,
+        kept: Option<&[KeptFit]>,
+        language: Language,
+    ) -> Result<Self, Vec<Phrase>> {
+        let mut reasons = Vec::new();
+        let mut members = Vec::new();
+        let mut masses = Vec::new();
+        for model in &definition.models {
+            match members_of(definition, model, &values, &ledger, kept.unwrap_or_default()) {
+                Ok(found) => {
+                    for (member, mass) in found {
+                        members.push(member);
+                        masses.push(mass);
+                    }
+                }
+                Err(Some(error)) => reasons.push(left_out(definition, model, &error, language)),
+                Err(None) => reasons.push(Phrase::message("member-failed", [("model", model.id.clone())])),
+            }
         }
+        if members.is_empty() {
+            return Err(reasons);
+        }
+        for (member, weight) in members.iter_mut().zip(ofv_weights(&masses)) {
+            member.weight = weight;
+        }
+        Ok(Self {
+            ledger,
+            values,
+            members,
+            left_out: reasons,
+            reused: kept.is_some(),
+        })
+    }
+
+    /// The fits, to be kept.
+    #[must_use]
+    pub fn kept(&self) -> Vec<KeptFit> {
+        self.members
+            .iter()
+            .map(|m| KeptFit {
+                model: m.model.id.clone(),
+                levels: m.levels.clone(),
+                fit: m.fit.clone(),
+            })
+            .collect()
     }
 
     /// Whether any level says something about this patient.
@@ -219,16 +334,64 @@ impl Twin {
         self.members.iter().any(|m| m.fit.n_observations > 0)
     }
 
-    /// Unit of the levels.
+    /// Unit of an output; empty when there is none of that name.
     #[must_use]
-    pub fn level_unit(&self) -> &str {
-        self.members
-            .first()
-            .and_then(|m| m.model.outputs().get(self.output))
-            .map_or("", |o| o.unit.as_str())
+    pub fn unit(&self, output: &str) -> &str {
+        let of = |m: &'_ Member| -> Option<usize> { m.model.outputs().iter().position(|o| o.name == output) };
+        let observed = self.members.iter().find_map(|m| m.model.outputs().get(of(m)?));
+        let shown = self.members.iter().flat_map(|m| m.model.shown());
+        observed.map_or_else(
+            || shown.into_iter().find(|s| s.name == output).map_or("", |s| s.unit.as_str()),
+            |o| o.unit.as_str(),
+        )
     }
 
-    /// The model with the largest vote.
+    /// Votes of the models, categories that are not known summed over, in the order of the twin's file.
+    #[must_use]
+    pub fn votes(&self) -> Vec<(&Arc<Model>, f64)> {
+        let mut votes: Vec<(&Arc<Model>, f64)> = Vec::new();
+        for member in &self.members {
+            match votes.iter_mut().find(|(model, _)| model.id == member.model.id) {
+                Some((_, vote)) => *vote += member.weight,
+                None => votes.push((&member.model, member.weight)),
+            }
+        }
+        votes
+    }
+
+    /// Probability of each level of a category that is not known, by the name of the level, likeliest first; with the name of
+    /// the input.
+    #[must_use]
+    pub fn guessed(&self) -> BTreeMap<String, Vec<(String, f64)>> {
+        let mut found: BTreeMap<String, BTreeMap<usize, f64>> = BTreeMap::new();
+        let mut names: BTreeMap<(String, usize), String> = BTreeMap::new();
+        for member in &self.members {
+            for (input, level) in &member.levels {
+                let Some(input) = member.model.inputs().get(*input) else {
+                    continue;
+                };
+                if let crate::model::model_file::InputKind::Category { levels, .. } = &input.kind
+                    && let Some(name) = levels.get(*level)
+                {
+                    names.insert((input.name.clone(), *level), name.clone());
+                }
+                *found.entry(input.name.clone()).or_default().entry(*level).or_default() += member.weight;
+            }
+        }
+        found
+            .into_iter()
+            .map(|(input, levels)| {
+                let mut list: Vec<(String, f64)> = levels
+                    .into_iter()
+                    .filter_map(|(level, p)| Some((names.get(&(input.clone(), level))?.clone(), p)))
+                    .collect();
+                list.sort_by(|a, b| b.1.total_cmp(&a.1));
+                (input, list)
+            })
+            .collect()
+    }
+
+    /// The member with the largest vote.
     #[must_use]
     pub fn leader(&self) -> Option<&Member> {
         self.members.iter().max_by(|a, b| a.weight.total_cmp(&b.weight))
@@ -236,44 +399,69 @@ impl Twin {
 
     /// First parameter of the leading model that varies between patients.
     #[must_use]
-    pub fn key_parameter(&self, draws: &[(usize, Draws)]) -> Option<KeyParameter> {
+    pub fn key_parameter(&self, batches: &[Batch]) -> Option<KeyParameter> {
         let leader = self.leader()?;
         let index = *leader.model.system().effects().first()?;
         let parameter = leader.model.parameters().get(index)?;
         let of = |member: &Member| member.model.parameters().iter().position(|p| p.name == parameter.name);
         let mut values = Vec::new();
-        for (member, rows) in draws {
-            let Some(column) = self.members.get(*member).and_then(of) else {
+        for batch in batches {
+            let Some(member) = self.members.get(batch.member) else {
                 continue;
             };
-            values.extend(rows.table().columns().into_iter().nth(column).into_iter().flatten());
+            let Some(column) = of(member) else { continue };
+            let individual = |eta: &Vec<f64>| {
+                let all = member.model.system().individual(member.subject.typical(), eta);
+                all.get(column).copied()
+            };
+            values.extend(batch.effects.iter().filter_map(individual));
         }
         Some(KeyParameter {
             name: parameter.name.clone(),
             unit: parameter.unit.clone(),
             personal: *leader.fit.best()?.parameters.get(index)?,
-            typical: *leader.individual.typical().get(index)?,
+            typical: *leader.subject.typical().get(index)?,
             interval: Interval::of(&values),
         })
     }
 
-    /// What the twin makes of the newest level that it used.
-    #[must_use]
-    pub fn last_level(&self) -> Option<LastLevel> {
-        let used: Vec<_> = self.ledger.levels.iter().filter(|l| l.left_out.is_none()).collect();
-        let measured = used.last()?.measurement.value;
-        Some(LastLevel {
-            predicted: self.ipred(used.len().checked_sub(1)?)?,
-            measured,
-        })
+    /// Places of the levels that a member's fit used, in the order of its observations.
+    fn used(&self, member: &Member) -> Vec<usize> {
+        let has = |output: &str| member.model.outputs().iter().any(|o| o.name == output);
+        let levels = self.ledger.levels.iter().enumerate();
+        levels
+            .filter(|(_, l)| l.left_out.is_none() && has(&l.output))
+            .map(|(i, _)| i)
+            .collect()
     }
 
-    /// Individual prediction of the `index`-th used level, averaged over models.
-    fn ipred(&self, index: usize) -> Option<f64> {
-        self.members
+    /// What the twin makes of the newest level of an output that it used.
+    #[must_use]
+    pub fn last_level(&self, output: &str) -> Option<LastLevel> {
+        let place = self
+            .ledger
+            .levels
             .iter()
-            .map(|m| Some(m.weight * m.fit.best()?.ipred.get(index)?))
-            .sum()
+            .rposition(|l| l.left_out.is_none() && l.output == output)?;
+        self.level(place)
+    }
+
+    /// Individual prediction of a level, averaged over the models that have its output.
+    fn level(&self, place: usize) -> Option<LastLevel> {
+        let level = self.ledger.levels.get(place)?;
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for member in &self.members {
+            let Some(index) = self.used(member).iter().position(|p| *p == place) else {
+                continue;
+            };
+            sum += member.weight * member.fit.best()?.ipred.get(index)?;
+            weights += member.weight;
+        }
+        (weights > 0.0).then(|| LastLevel {
+            output: level.output.clone(),
+            predicted: sum / weights,
+            measured: level.measurement.value,
+        })
     }
 
     /// The two likeliest modes of the leading model, when the second is not negligible.
@@ -302,43 +490,42 @@ impl Twin {
         })
     }
 
-    /// Whether some level contradicts the dosing history: its weighted residual exceeds `limit` in every model.
+    /// Whether some level contradicts the dosing history: its weighted residual exceeds `limit` in every model that has it.
     #[must_use]
     pub fn misfit(&self, limit: f64) -> Option<LastLevel> {
-        let used: Vec<_> = self.ledger.levels.iter().filter(|l| l.left_out.is_none()).collect();
-        let residual = |m: &Member, i: usize| {
-            m.fit
-                .best()
-                .and_then(|mode| mode.weighted_residuals.get(i).copied().flatten())
-                .map_or(0.0, f64::abs)
+        let residual = |member: &Member, place: usize| -> Option<f64> {
+            let index = self.used(member).iter().position(|p| *p == place)?;
+            let found = member.fit.best()?.weighted_residuals.get(index)?;
+            Some(found.map_or(0.0, f64::abs))
         };
-        (0..used.len())
-            .find(|i| self.members.iter().all(|m| residual(m, *i) > limit))
-            .and_then(|i| {
-                Some(LastLevel {
-                    predicted: self.ipred(i)?,
-                    measured: used.get(i)?.measurement.value,
-                })
-            })
+        let contradicts = |place: &usize| {
+            let mut residuals = self.members.iter().filter_map(|m| residual(m, *place)).peekable();
+            residuals.peek().is_some() && residuals.all(|r| r > limit)
+        };
+        let place = (0..self.ledger.levels.len()).find(contradicts)?;
+        self.level(place)
     }
 
-    /// `n` equally probable parameter sets, shared out among the models by their votes. With each, the place of its model.
+    /// `n` equally probable sets of random effects, shared out among the members by their votes.
     #[must_use]
-    pub fn draws(&self, n: usize) -> Vec<(usize, Draws)> {
+    pub fn draws(&self, n: usize) -> Vec<Batch> {
         let mut draws = Vec::new();
-        for (index, count) in shares(&self.members.iter().map(|m| m.weight).collect::<Vec<_>>(), n)
+        for (place, count) in shares(&self.members.iter().map(|m| m.weight).collect::<Vec<_>>(), n)
             .into_iter()
             .enumerate()
         {
-            let Some(member) = self.members.get(index).filter(|_| count > 0) else {
+            let Some(member) = self.members.get(place).filter(|_| count > 0) else {
                 continue;
             };
-            let offset = u64::try_from(index).unwrap_or(0);
+            let offset = u64::try_from(place).unwrap_or(0);
             match member
                 .fit
-                .draws(member.model.system(), count, SEED.wrapping_add(offset))
+                .sample(member.model.system(), count, SEED.wrapping_add(offset))
             {
-                Ok(rows) => draws.push((index, rows)),
+                Ok(sample) => draws.push(Batch {
+                    member: place,
+                    effects: sample.effects,
+                }),
                 Err(error) => tracing::warn!(model = member.model.id, %error, "no draws from this model"),
             }
         }

@@ -1,45 +1,57 @@
-//! Plans simulated over the posterior draws of all models of a twin, from what has already been given.
+//! Plans simulated over the posterior draws of all members of a twin, from what has already been given.
+//!
+//! Models that are linear through and through, asked for exposure, peak and trough at steady state, take a fast path in which
+//! all plans share the work; everything else is followed in time, plan by plan.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rayon::prelude::*;
 
 use crate::{
-    engine::{Draws, EngineError, LANES, Loading, Measures, Prepared, Regimen},
-    model::twin_file::{Measure, TwinFile},
+    engine::{Draws, EngineError, Precision, Subject, course_of_draws, everything_of_draws},
+    model::{
+        catalog::Definition,
+        model_file::Model,
+        twin_file::{Measure, Since, Take, TwinFile, Window},
+    },
 };
 
 use super::{
+    fast::Fast,
+    future::{due, settled, subject},
     interval::Interval,
-    personalise::Twin,
-    plan::{Plan, infusion_hours},
+    personalise::{Batch, Member, Twin},
+    plan::{Kind, Plan},
+    take::Stretch,
 };
 
 /// Draws behind a picture; chances use all of them.
 const PICTURED: usize = 100;
-/// Hours ahead that are drawn.
-const AHEAD: u32 = 48;
-/// Points of the past that are drawn at most.
-const BEHIND: u32 = 50;
+/// Points of a picture, of the past and ahead.
+const POINTS: u32 = 48;
+/// Points of a window from which numbers are taken, doses not counted.
+const GRID: u32 = 96;
+/// Accuracy of cards: three figures.
+const PRECISION: Precision = Precision {
+    relative: 1e-5,
+    floor: 1e-4,
+    most_steps: 100_000,
+    integrate_all: false,
+};
+/// Draws that are followed in time, when the file does not say how many.
+pub const FOLLOWED: usize = 300;
+/// Share of draws without a solution above which nothing is said.
+const MOST_FAILED: f64 = 0.02;
 
 /// How a plan would do, over the draws of the posterior.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Simulated {
     /// The plan.
     pub plan: Plan,
-    /// The goal's measure, one value a draw.
-    pub goal: Vec<f64>,
-    /// The harm's measure, one value a draw.
-    pub harm: Vec<f64>,
-    /// The goal's measure over the first 24 hours, when no dose has been given yet; empty otherwise.
-    pub first_day: Vec<f64>,
-}
-
-/// How a plan settles.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Shape {
-    /// Peak at steady state.
-    pub peak: Interval,
-    /// Trough at steady state.
-    pub trough: Interval,
-    /// The goal's measure over the next 24 hours, counting what is in the body now; for an exposure over 24 hours only.
-    pub next_day: Option<Interval>,
+    /// By place in the file, each measure that was asked for and can be taken: one value a draw.
+    pub values: BTreeMap<usize, Vec<f64>>,
+    /// The area of the headline's output over the next 24 hours, counting what is in the body now; empty unless asked for.
+    pub next_day: Vec<f64>,
 }
 
 /// Percentiles over time.
@@ -62,59 +74,70 @@ pub struct Curves {
 
 /// A twin ready to be asked about plans.
 pub struct Simulator<'a> {
-    twin: &'a Twin,
-    file: &'a TwinFile,
-    draws: Vec<(usize, Draws)>,
+    pub(super) twin: &'a Twin,
+    pub(super) file: &'a TwinFile,
+    batches: Vec<Batch>,
+    /// Parameters of each batch, where the fast path can be taken.
+    draws: Option<Vec<Draws>>,
+    /// What the intensity of doses is compared with.
+    present: Option<Plan>,
+}
+
+/// A number to be taken from a course that was followed at certain hours.
+struct Wanted<'f> {
+    measure: &'f Measure,
+    /// Place of the output in a row of values.
+    output: usize,
+    /// Hour from which it is counted.
+    since: f64,
+    /// Its window among the hours.
+    from: usize,
+    /// One past its end.
+    to: usize,
+    /// What it is multiplied with.
+    scale: f64,
 }
 
 impl<'a> Simulator<'a> {
-    /// With parameter sets drawn from the posterior, each batch with the place of its model.
+    /// With random effects drawn from the posterior, and the present plan.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn new(twin: &'a Twin, file: &'a TwinFile, draws: Vec<(usize, Draws)>) -> Result<Self, EngineError> {
-        if draws.is_empty() {
+    /// When there are no draws.
+    pub fn new(
+        twin: &'a Twin,
+        file: &'a TwinFile,
+        batches: Vec<Batch>,
+        present: Option<Plan>,
+    ) -> Result<Self, EngineError> {
+        if batches.iter().all(|b| b.effects.is_empty()) {
             return Err(EngineError::NotFinite { what: "the posterior" });
         }
-        Ok(Self { twin, file, draws })
-    }
-
-    /// The parameter sets, with the place of the model each batch belongs to.
-    #[must_use]
-    pub fn draws(&self) -> &[(usize, Draws)] {
-        &self.draws
-    }
-
-    fn regimen(&self, plan: &Plan) -> Regimen {
-        let now = self.twin.ledger.now;
-        let Some(regimen) = plan.regimen else {
-            return Regimen {
-                loading: None,
-                amount: 0.0,
-                interval: 24.0,
-                duration: 0.0,
-                start: now,
-            };
+        let models: Vec<Arc<Model>> = twin.members.iter().map(|m| Arc::clone(&m.model)).collect();
+        let steady = twin.members.iter().all(|m| m.subject.regimes.len() == 1);
+        let draws = if steady && Fast::covers(file, &models) {
+            Some(batches.iter().map(|b| parameters(twin, b)).collect::<Result<_, _>>()?)
+        } else {
+            None
         };
-        let due = self
-            .twin
-            .ledger
-            .doses
-            .iter()
-            .map(|d| d.time)
-            .reduce(f64::max)
-            .map(|last| last + regimen.interval_hours);
-        let loading = plan.loading.map(|amount| Loading {
-            amount,
-            duration: infusion_hours(&self.file.treatment, amount),
-        });
-        Regimen {
-            loading,
-            amount: regimen.amount,
-            interval: regimen.interval_hours,
-            duration: regimen.duration_hours,
-            start: due.unwrap_or(now).max(now),
-        }
+        Ok(Self {
+            twin,
+            file,
+            batches,
+            draws,
+            present,
+        })
+    }
+
+    /// Whether the plans of a twin are followed in time, instead of taking the fast path.
+    #[must_use]
+    pub fn follows(definition: &Definition) -> bool {
+        !Fast::covers(&definition.file, &definition.models)
+    }
+
+    /// The random effects.
+    #[must_use]
+    pub fn batches(&self) -> &[Batch] {
+        &self.batches
     }
 
     /// The draws with the patient's history taken in.
@@ -122,210 +145,436 @@ impl<'a> Simulator<'a> {
     /// # Errors
     /// When a model has no finite value for the history.
     pub fn ready(&self) -> Result<Ready<'_>, EngineError> {
-        let ledger = &self.twin.ledger;
-        let mut prepared = Vec::with_capacity(self.draws.len());
-        for (member, draws) in &self.draws {
-            let Some(member) = self.twin.members.get(*member) else {
-                continue;
-            };
-            prepared.push(Prepared::new(
-                member.model.system(),
-                draws,
-                &ledger.doses,
-                ledger.now,
-                self.twin.output,
-            )?);
-        }
-        Ok(Ready {
-            simulator: self,
-            prepared,
-        })
+        let fast = match &self.draws {
+            Some(draws) => Some(Fast::new(self, &self.batches, draws, self.twin.ledger.now)?),
+            None => None,
+        };
+        Ok(Ready { simulator: self, fast })
     }
 
-    /// Percentiles of the level over time, of the past and under each plan.
+    fn member(&self, batch: &Batch) -> Option<&'a Member> {
+        self.twin.members.get(batch.member)
+    }
+
+    /// Hours of the past and ahead that are drawn, with doses, so that no peak is cut off.
+    fn grid(&self, from: f64, to: f64, doses: &[crate::engine::Dose]) -> Vec<f64> {
+        grid(from, to, POINTS, doses)
+    }
+
+    /// Percentiles of the picture's output over time, of the past and under each plan.
     ///
     /// # Errors
     /// When a model has no finite value on the way.
     pub fn curves(&self, plans: &[Plan]) -> Result<Curves, EngineError> {
         let ledger = &self.twin.ledger;
-        let thinned = self.thinned()?;
-        let ahead: Vec<f64> = (0..=AHEAD).map(|h| ledger.now + f64::from(h)).collect();
-        let regimens: Vec<Regimen> = plans.iter().map(|p| self.regimen(p)).collect();
-        let mut bands = self.bands(&thinned, ledger.now, &regimens, &ahead)?.into_iter();
-        let shift = |times: &[f64]| times.iter().map(|t| t - ledger.now).collect::<Vec<_>>();
-        let ahead = plans
-            .iter()
-            .map(|plan| {
-                (
-                    plan.clone(),
-                    Course {
-                        hours: shift(&ahead),
-                        band: bands.next().unwrap_or_default(),
-                    },
-                )
-            })
-            .collect();
-        let past = if ledger.now > 0.0 {
-            let step = (ledger.now / f64::from(BEHIND)).max(0.5);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most BEHIND")]
-            let count = (ledger.now / step).floor() as u32;
-            // With the ends of infusions, so that no peak is cut off.
-            let doses = ledger.doses.iter().flat_map(|d| [d.time, d.time + d.duration]);
-            let mut times: Vec<f64> = (0..=count)
-                .map(|i| f64::from(i) * step)
-                .chain(doses)
-                .filter(|t| *t < ledger.now)
-                .chain([ledger.now])
-                .collect();
-            times.sort_by(f64::total_cmp);
-            times.dedup_by(|b, a| *b - *a < 1e-6);
-            let nothing = Regimen {
-                loading: None,
-                amount: 0.0,
-                interval: 24.0,
-                duration: 0.0,
-                start: 0.0,
-            };
-            let band = self.bands(&thinned, 0.0, &[nothing], &times)?.pop().unwrap_or_default();
-            Course {
-                hours: shift(&times),
-                band,
-            }
+        let now = ledger.now;
+        let end = now + self.file.picture.ahead.as_secs_f64() / 3600.0;
+        let thinned = self.thinned();
+        let shift = |times: &[f64]| times.iter().map(|t| t - now).collect::<Vec<_>>();
+        let past_hours = if now > 0.0 {
+            self.grid(self.begins(), now, &ledger.doses)
         } else {
+            Vec::new()
+        };
+        if let Some(draws) = &self.draws {
+            let thin: Vec<Draws> = self
+                .batches
+                .iter()
+                .zip(draws)
+                .map(|(_, d)| thin(d, self.every()))
+                .collect::<Result<_, _>>()?;
+            let steps: Vec<f64> = (0..=POINTS).map(|i| now + (end - now) * f64::from(i) / f64::from(POINTS)).collect();
+            let ahead = Fast::new(self, &self.batches, &thin, now)?.bands(plans, &steps)?;
+            let ahead = plans.iter().cloned().zip(ahead).map(|(plan, band)| {
+                let hours = shift(&steps);
+                (plan, Course { hours, band })
+            });
+            let mut past = Course::default();
+            if !past_hours.is_empty() {
+                let stop = [Plan::plain(Kind::Stop, None)];
+                let bands = Fast::new(self, &self.batches, &thin, 0.0)?.bands(&stop, &past_hours)?;
+                past = Course {
+                    hours: shift(&past_hours),
+                    band: bands.into_iter().next().unwrap_or_default(),
+                };
+            }
+            return Ok(Curves {
+                past,
+                ahead: ahead.collect(),
+            });
+        }
+        let output = &self.file.picture.output;
+        let course = |plan: &Plan, hours: &[f64], until: f64| -> Result<Course, EngineError> {
+            let mut columns: Vec<Vec<f64>> = vec![Vec::new(); hours.len()];
+            for batch in &thinned {
+                let Some(member) = self.member(batch) else { continue };
+                let Some(subject) = subject(self.twin, self.file, member, plan, until) else {
+                    continue;
+                };
+                let Some((place, all)) = place(member, output) else { continue };
+                let width = width(member, all);
+                follow(member, &subject, &batch.effects, hours, all, |values| {
+                    for (column, row) in columns.iter_mut().zip(values.unwrap_or_default().chunks(width)) {
+                        column.extend(row.get(place));
+                    }
+                })?;
+            }
+            Ok(Course {
+                hours: shift(hours),
+                band: columns.into_iter().map(Interval::of_owned).collect(),
+            })
+        };
+        let ahead = plans
+            .par_iter()
+            .map(|plan| {
+                let doses = plan.doses(&self.file.treatment, due(self.twin, plan), end);
+                Ok((plan.clone(), course(plan, &self.grid(now, end, &doses), end)?))
+            })
+            .collect::<Result<Vec<_>, EngineError>>()?;
+        let past = if past_hours.is_empty() {
             Course::default()
+        } else {
+            course(&Plan::plain(Kind::Keep, None), &past_hours, now)?
         };
         Ok(Curves { past, ahead })
     }
 
-    /// Every k-th draw, so that about [`PICTURED`] are left.
-    fn thinned(&self) -> Result<Vec<(usize, Draws)>, EngineError> {
-        let total: usize = self.draws.iter().map(|(_, d)| d.len()).sum();
-        let every = total.div_ceil(PICTURED).max(1);
-        self.draws
-            .iter()
-            .map(|(member, draws)| {
-                let width = draws.rows().next().map_or(0, <[f64]>::len);
-                let rows: Vec<f64> = draws.rows().step_by(every).flatten().copied().collect();
-                Ok((*member, Draws::from_rows(width, rows)?))
-            })
-            .collect()
+    /// Where the drawn past begins, hours since the origin.
+    fn begins(&self) -> f64 {
+        let ledger = &self.twin.ledger;
+        let doses = ledger.doses.iter().map(|d| d.time);
+        let levels = ledger.levels.iter().map(|l| l.hours);
+        let changes = ledger.changes.iter().map(|c| c.hours);
+        let first = doses.chain(levels).chain(changes).fold(ledger.now, f64::min);
+        if self.draws.is_some() { 0.0 } else { first }
     }
 
-    fn bands(
-        &self,
-        draws: &[(usize, Draws)],
-        from: f64,
-        regimens: &[Regimen],
-        times: &[f64],
-    ) -> Result<Vec<Vec<Interval>>, EngineError> {
-        let total: usize = draws.iter().map(|(_, d)| d.len()).sum();
-        let mut columns = vec![vec![Vec::with_capacity(total + LANES); times.len()]; regimens.len()];
-        for (member, rows) in draws {
-            let Some(member) = self.twin.members.get(*member) else {
-                continue;
-            };
-            let prepared = Prepared::new(
-                member.model.system(),
-                rows,
-                &self.twin.ledger.doses,
-                from,
-                self.twin.output,
-            )?;
-            prepared.courses(regimens, times, |regimen, first, values| {
-                let left = rows.len().saturating_sub(first).min(LANES);
-                let Some(columns) = columns.get_mut(regimen) else {
-                    return;
-                };
-                for (column, row) in columns.iter_mut().zip(values) {
-                    column.extend(row.iter().take(left));
-                }
-            })?;
-        }
-        Ok(columns
-            .into_iter()
-            .map(|c| c.into_iter().map(Interval::of_owned).collect())
-            .collect())
+    fn every(&self) -> usize {
+        let total: usize = self.batches.iter().map(|b| b.effects.len()).sum();
+        total.div_ceil(PICTURED).max(1)
+    }
+
+    /// Every k-th draw, so that about [`PICTURED`] are left.
+    fn thinned(&self) -> Vec<Batch> {
+        let every = self.every();
+        let thin = |batch: &Batch| Batch {
+            member: batch.member,
+            effects: batch.effects.iter().step_by(every).cloned().collect(),
+        };
+        self.batches.iter().map(thin).collect()
+    }
+}
+
+/// Parameters of a batch.
+fn parameters(twin: &Twin, batch: &Batch) -> Result<Draws, EngineError> {
+    let Some(member) = twin.members.get(batch.member) else {
+        return Err(EngineError::NotFinite { what: "the posterior" });
+    };
+    let system = member.model.system();
+    let rows: Vec<f64> = batch
+        .effects
+        .iter()
+        .flat_map(|eta| system.individual(member.subject.typical(), eta))
+        .collect();
+    Draws::from_rows(system.parameters().len(), rows)
+}
+
+fn thin(draws: &Draws, every: usize) -> Result<Draws, EngineError> {
+    let width = draws.rows().next().map_or(0, <[f64]>::len);
+    Draws::from_rows(width, draws.rows().step_by(every).flatten().copied().collect())
+}
+
+/// Evenly spaced hours with the beginning, the moment after and the end of each dose.
+fn grid(from: f64, to: f64, points: u32, doses: &[crate::engine::Dose]) -> Vec<f64> {
+    let span = to - from;
+    let moment = 1e-9 * span.max(1.0);
+    let steps = (0..=points).map(|i| from + span * f64::from(i) / f64::from(points));
+    let of_doses = doses.iter().flat_map(|d| [d.time, d.time + moment, d.time + d.duration]);
+    let mut hours: Vec<f64> = steps.chain(of_doses.filter(|t| *t > from && *t < to)).collect();
+    hours.sort_by(f64::total_cmp);
+    hours.dedup();
+    hours
+}
+
+/// Place of an output in the values of a course, and whether everything must be followed to have it.
+fn place(member: &Member, output: &str) -> Option<(usize, bool)> {
+    let system = member.model.system();
+    let observed = system.outputs().iter().position(|o| o.name == output);
+    let followed = || system.followed().iter().position(|f| f == output);
+    observed
+        .map(|i| (i, false))
+        .or_else(|| followed().map(|i| (system.outputs().len() + i, true)))
+}
+
+/// How many values a course has at one time.
+fn width(member: &Member, all: bool) -> usize {
+    let system = member.model.system();
+    let width = if all {
+        system.width()
+    } else {
+        system.outputs().len()
+    };
+    width.max(1)
+}
+
+/// Follows a member at `hours` since the origin, draw by draw.
+fn follow(
+    member: &Member,
+    subject: &Subject,
+    effects: &[Vec<f64>],
+    hours: &[f64],
+    all: bool,
+    mut see: impl FnMut(Option<&[f64]>),
+) -> Result<(), EngineError> {
+    let times: Vec<f64> = hours.iter().map(|t| t / member.hours).collect();
+    let system = member.model.system();
+    if all {
+        everything_of_draws(system, subject, effects, &times, PRECISION, |_, values| see(values))
+    } else {
+        course_of_draws(system, subject, effects, &times, PRECISION, |_, values| see(values))
     }
 }
 
 /// Draws with the patient's history taken in, to be asked about any number of plans.
 pub struct Ready<'a> {
     simulator: &'a Simulator<'a>,
-    prepared: Vec<Prepared<'a>>,
+    fast: Option<Fast<'a>>,
 }
 
 impl Ready<'_> {
-    /// Simulates plans over all draws.
+    /// Simulates plans over all draws and takes the `asked` measures (places in the file) from each; with `next_day` the area of
+    /// the headline's output over the next 24 hours too.
     ///
     /// # Errors
     /// When a model has no finite value for a plan.
-    pub fn run(&self, plans: &[Plan]) -> Result<Vec<Simulated>, EngineError> {
-        let Simulator { twin, file, .. } = self.simulator;
-        let regimens: Vec<Regimen> = plans.iter().map(|p| self.simulator.regimen(p)).collect();
-        let ledger = &twin.ledger;
-        let exposure = file.goal.measure == Measure::Auc24 && file.harm.measure == Measure::Auc24;
-        // Only an exposure over 24 hours can be asked of the first day as it is of the steady state.
-        let window = (ledger.doses.is_empty() && exposure).then_some((ledger.now, ledger.now + 24.0));
-        let mut all: Vec<Measures> = vec![Measures::default(); plans.len()];
-        for prepared in &self.prepared {
-            let part = if exposure && window.is_none() {
-                let areas = prepared.exposures(&regimens, 24.0)?;
-                areas
-                    .into_iter()
-                    .map(|auc_steady| Measures {
-                        auc_steady,
-                        ..Measures::default()
-                    })
-                    .collect()
-            } else {
-                prepared.measures(&regimens, 24.0, window)?
-            };
-            for (all, part) in all.iter_mut().zip(part) {
-                all.auc_steady.extend(part.auc_steady);
-                all.peak_steady.extend(part.peak_steady);
-                all.trough_steady.extend(part.trough_steady);
-                all.auc_window.extend(part.auc_window);
+    pub fn run(&self, plans: &[Plan], asked: &[usize], next_day: bool) -> Result<Vec<Simulated>, EngineError> {
+        let file = self.simulator.file;
+        let of_course: Vec<usize> = asked
+            .iter()
+            .copied()
+            .filter(|i| file.measures.get(*i).is_some_and(|m| !m.take.is_of_plan()))
+            .collect();
+        let mut all = match &self.fast {
+            Some(fast) => fast.run(plans, &of_course, next_day)?,
+            None => plans
+                .par_iter()
+                .map(|plan| self.simulator.follow_plan(plan, &of_course, next_day))
+                .collect::<Result<Vec<_>, _>>()?,
+        };
+        for simulated in &mut all {
+            for &place in asked {
+                self.simulator.complete(simulated, place);
             }
         }
-        let pick = |measures: &Measures, which: Measure| match which {
-            Measure::Auc24 => measures.auc_steady.clone(),
-            Measure::Peak => measures.peak_steady.clone(),
-            Measure::Trough => measures.trough_steady.clone(),
+        Ok(all)
+    }
+}
+
+impl Simulator<'_> {
+    /// Numbers of the plan itself, and what a measure is divided by.
+    fn complete(&self, simulated: &mut Simulated, place: usize) {
+        let Some(measure) = self.file.measures.get(place) else {
+            return;
         };
-        Ok(plans
-            .iter()
-            .zip(all)
-            .map(|(plan, measures)| Simulated {
-                plan: plan.clone(),
-                goal: pick(&measures, file.goal.measure),
-                harm: pick(&measures, file.harm.measure),
-                first_day: measures.auc_window,
-            })
-            .collect())
+        let draws: usize = self.batches.iter().map(|b| b.effects.len()).sum();
+        let plan = &simulated.plan;
+        // Without doses there is no steady state to speak of.
+        if plan.regimen.is_none() && measure.window == Window::Steady && !measure.take.is_of_plan() {
+            simulated.values.remove(&place);
+        }
+        match measure.take {
+            Take::DosePerWeek => {
+                let value = plan.daily_dose() * 7.0;
+                simulated.values.insert(place, vec![value; draws]);
+            }
+            Take::DoseIntensity => {
+                if let Some(now) = self.present.as_ref().map(Plan::daily_dose).filter(|d| *d > 0.0) {
+                    let late = plan.regimen.map_or(1.0, |r| r.interval_hours / (r.interval_hours + plan.delay));
+                    let value = plan.daily_dose() * late / now;
+                    simulated.values.insert(place, vec![value; draws]);
+                }
+            }
+            _ => {}
+        }
+        if let Some(by) = &measure.by {
+            match by.value(&self.twin.values).filter(|by| *by != 0.0) {
+                Some(by) => {
+                    for value in simulated.values.get_mut(&place).into_iter().flatten() {
+                        *value /= by;
+                    }
+                }
+                None => {
+                    simulated.values.remove(&place);
+                }
+            }
+        }
     }
 
-    /// How plans settle.
-    ///
-    /// # Errors
-    /// When a model has no finite value for a plan.
-    pub fn shapes(&self, plans: &[Plan]) -> Result<Vec<Shape>, EngineError> {
-        let regimens: Vec<Regimen> = plans.iter().map(|p| self.simulator.regimen(p)).collect();
-        let Simulator { twin, file, .. } = self.simulator;
-        let now = twin.ledger.now;
-        let window = (file.goal.measure == Measure::Auc24).then_some((now, now + 24.0));
-        let mut all: Vec<Measures> = vec![Measures::default(); plans.len()];
-        for prepared in &self.prepared {
-            for (all, part) in all.iter_mut().zip(prepared.measures(&regimens, 24.0, window)?) {
-                all.peak_steady.extend(part.peak_steady);
-                all.trough_steady.extend(part.trough_steady);
-                all.auc_window.extend(part.auc_window);
+    /// Follows one plan in time.
+    fn follow_plan(&self, plan: &Plan, asked: &[usize], next_day: bool) -> Result<Simulated, EngineError> {
+        let mut values: BTreeMap<usize, Vec<f64>> = asked.iter().map(|i| (*i, Vec::new())).collect();
+        let mut day = Vec::new();
+        let mut failed = 0.0;
+        let mut total = 0.0;
+        for batch in &self.batches {
+            let Some(member) = self.member(batch) else { continue };
+            for steady in [false, true] {
+                let places: Vec<usize> = asked
+                    .iter()
+                    .copied()
+                    .filter(|i| {
+                        (self.file.measures.get(*i)).is_some_and(|m| (m.window == Window::Steady) == steady)
+                    })
+                    .collect();
+                let with_day = next_day && !steady;
+                if places.is_empty() && !with_day {
+                    continue;
+                }
+                let Some((subject, wanted, hours)) = self.prepare(member, plan, &places, steady, with_day) else {
+                    for place in &places {
+                        if let Some(list) = values.get_mut(place) {
+                            list.extend(batch.effects.iter().map(|_| f64::NAN));
+                        }
+                    }
+                    continue;
+                };
+                let all = wanted.iter().any(|(w, _)| w.output >= member.model.outputs().len());
+                let width = width(member, all);
+                let mut column = Vec::with_capacity(hours.len());
+                let mut shifted = Vec::with_capacity(hours.len());
+                follow(member, &subject, &batch.effects, &hours, all, |found| {
+                    total += 1.0;
+                    if found.is_none() {
+                        failed += 1.0;
+                    }
+                    for (w, place) in &wanted {
+                        let number = found.map_or(f64::NAN, |rows| {
+                            let at = |i: usize| rows.get(i * width + w.output).copied().unwrap_or(f64::NAN);
+                            column.clear();
+                            column.extend((w.from..w.to).map(at));
+                            if w.measure.change {
+                                let start = at(0);
+                                column.iter_mut().for_each(|x| *x -= start);
+                            }
+                            shifted.clear();
+                            shifted.extend(hours.get(w.from..w.to).unwrap_or_default().iter().map(|t| t - w.since));
+                            let stretch = Stretch {
+                                hours: &shifted,
+                                values: &column,
+                            };
+                            w.scale * stretch.take(w.measure.take, w.measure.level.unwrap_or(f64::NAN))
+                        });
+                        match place {
+                            Some(place) => values.entry(*place).or_default().push(number),
+                            None => day.push(number),
+                        }
+                    }
+                })?;
             }
         }
-        let shape = |m: Measures| Shape {
-            peak: Interval::of_owned(m.peak_steady),
-            trough: Interval::of_owned(m.trough_steady),
-            next_day: window.map(|_| Interval::of_owned(m.auc_window)),
+        if failed > MOST_FAILED * total {
+            return Err(EngineError::NotFinite {
+                what: "the course under a plan",
+            });
+        }
+        Ok(Simulated {
+            plan: plan.clone(),
+            values,
+            next_day: day,
+        })
+    }
+
+    /// The subject of a plan, what is to be taken from its course, and the hours at which it must be followed.
+    fn prepare(
+        &self,
+        member: &Member,
+        plan: &Plan,
+        places: &[usize],
+        steady: bool,
+        next_day: bool,
+    ) -> Option<(Subject, Vec<(Wanted<'_>, Option<usize>)>, Vec<f64>)> {
+        let now = self.twin.ledger.now;
+        let measures: Vec<(&Measure, Option<usize>)> = places
+            .iter()
+            .filter_map(|i| Some((self.file.measures.get(*i)?, Some(*i))))
+            .collect();
+        let start = due(self.twin, plan) + plan.delay;
+        let first = self.twin.ledger.doses.first().map_or(start, |d| d.time);
+        // Since, from, to, scale.
+        let mut windows: Vec<(&Measure, Option<usize>, f64, f64, f64, f64)> = Vec::new();
+        let mut begins = 0.0;
+        let person = if steady {
+            let (subject, at) = settled(self.twin, self.file, member, plan)?;
+            begins = at;
+            Some(subject)
+        } else {
+            None
         };
-        Ok(all.into_iter().map(shape).collect())
+        for (measure, place) in measures {
+            let (since, from, to, scale) = match measure.window {
+                Window::Steady => {
+                    let round = plan.round();
+                    let scale = match measure.take {
+                        Take::Area => 24.0 / round,
+                        Take::TimeBelow | Take::TimeAbove => 168.0 / round,
+                        _ => 1.0,
+                    };
+                    // What is read at the moment of a dose stands before it.
+                    (begins, begins + 1e-9 * round, begins + round, scale)
+                }
+                Window::Span { from, to, since } => {
+                    let base = match since {
+                        Since::Now => now,
+                        Since::Dose => start,
+                        Since::FirstDose => first,
+                    };
+                    (base, base + from, base + to, 1.0)
+                }
+            };
+            windows.push((measure, place, since, from, to, scale));
+        }
+        let headline = self.file.headline().map(|(_, measure)| measure);
+        if let Some(measure) = headline.filter(|_| next_day) {
+            windows.push((measure, None, now, now, now + 24.0, 1.0));
+        }
+        let end = windows.iter().map(|w| w.4).fold(now, f64::max);
+        let subject = match person {
+            Some(subject) => subject,
+            None => subject(self.twin, self.file, member, plan, end)?,
+        };
+        let doses: Vec<crate::engine::Dose> = subject
+            .doses
+            .iter()
+            .map(|given| crate::engine::Dose {
+                time: given.dose.time * member.hours,
+                amount: given.dose.amount,
+                duration: given.dose.duration * member.hours,
+            })
+            .collect();
+        // The start of the course comes first, for changes from it.
+        let mut hours = vec![0.0];
+        let mut wanted = Vec::new();
+        for (measure, place, since, from, to, scale) in windows {
+            let (output, _) = self::place(member, &measure.output)?;
+            let points = if matches!(measure.take, Take::First | Take::Last) {
+                vec![from, to]
+            } else {
+                grid(from, to, GRID, &doses)
+            };
+            let begin = hours.len();
+            hours.extend(points);
+            wanted.push((
+                Wanted {
+                    measure,
+                    output,
+                    since,
+                    from: begin,
+                    to: hours.len(),
+                    scale,
+                },
+                place,
+            ));
+        }
+        Some((subject, wanted, hours))
     }
 }

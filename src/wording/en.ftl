@@ -1,20 +1,30 @@
 # Cards, English. Arguments are ready to be shown. Summaries must stay under 140 characters.
 
 # ---- plans
-regimen-short = { $amount } { $unit } q{ $interval }h
-regimen-long = { $amount } { $unit } every { $interval } h over { $duration } h
+regimen-short = { $amount } { $unit } q{ $short }
+regimen-long = { $amount } { $unit } every { $interval } over { $duration } h
+regimen-at-once = { $amount } { $unit } every { $interval }
+regimen-pattern = { $amount } { $unit } at { $pattern } h
+regimen-once = { $amount } { $unit } once
+regimen-delayed = { $regimen }, put off by { $delay }
+length-hours = { $n } h
+length-days = { $n } d
+length-weeks = { $n } wk
 regimen-loading = { $loading } { $unit } once, then { $regimen }
 plan-stop = no further doses
 plan-keep = keep { $regimen }
 
 # ---- summaries, the first that fits is used
-summary-change = { $name }: { $option } predicts { $label } { $value } (target { $low }-{ $high }), { $chance } on target. { $which } { $current }: { $now }, { $direction }.
-summary-change-short = { $name }: { $option } predicts { $label } { $value } (target { $low }-{ $high }), { $chance } on target. { $which }: { $now }.
-summary-start = { $name }: { $option } predicts { $label } { $value } (target { $low }-{ $high }), { $chance } on target.
+summary-change = { $name }: { $option } predicts { $label } { $value } (target { $range }), { $chance } on target. { $which } { $current }: { $now }, { $direction }.
+summary-change-short = { $name }: { $option } predicts { $label } { $value } (target { $range }), { $chance } on target. { $which }: { $now }.
+summary-start = { $name }: { $option } predicts { $label } { $value } (target { $range }), { $chance } on target.
 summary-caution = { $name }: { $current } is on target ({ $label } { $now }). { $caution }
-summary-unclear = { $name }: { $current } predicts { $label } { $now } (target { $low }-{ $high }), { $direction }. No clearly better dose.
-summary-unsuitable = { $name }: no dose of the list is suitable; { $current } predicts { $label } { $now } (target { $low }-{ $high }).
+summary-unclear = { $name }: { $current } predicts { $label } { $now } (target { $range }), { $direction }. No clearly better dose.
+summary-unsuitable = { $name }: no dose of the list is suitable; { $current } predicts { $label } { $now } (target { $range }).
 summary-nothing-suitable = { $name }: no dose of the list is suitable for this patient.
+summary-watch = { $name }: { $label } predicted { $value } (target { $range }), { $chance } on target.
+summary-rule = { $name }: { $rule }
+summary-rule-short = { $name }: a rule applies; see the detail.
 summary-refused = { $name }: no dose suggested. { $what }
 summary-refused-short = { $name }: no dose suggested; the reason is in the detail.
 direction-high = { $chance } too high
@@ -24,6 +34,7 @@ direction-low = { $chance } too low
 block-based = **Based on**
 block-prediction = **Prediction**
 block-options = **Options**
+block-rules = **Rules**
 block-limits = **Limits**
 block-ignored = **Ignored or missing**
 block-about = **About**
@@ -31,6 +42,7 @@ block-why = **Why no dose**
 block-help = **What would help**
 
 based-on = { $list }. Newest input: { $newest }.
+values-of = { $item }: { $list }
 n-levels = { $n ->
     [one] { $n } level
    *[other] { $n } levels
@@ -56,11 +68,13 @@ prediction-population = Population estimate: no level says anything about this p
 prediction-uncertainty = { $label } on the present plan { $value }, 90 % interval { $low } to { $high }.
 prediction-last-level = Last level used: predicted { $predicted }, measured { $measured } { $unit }.
 prediction-two-modes = Two explanations fit these levels ({ $first } and { $second } { $unit } for { $parameter }); both are in the intervals. A further level would tell them apart.
+prediction-guessed = { $item } not known, all counted: { $list }.
 prediction-models = Models averaged by fit: { $list }.
 
-options-head = { $label } ({ $unit }) / trough { $level_unit } / chance { $low }-{ $high } / chance > { $harm }
-option-row = { $option }: { $value } / { $trough } / { $chance } / { $harm }
-option-stop = no further doses: treatment ends
+column-goal = chance of { $label } { $range }
+column-harm = chance of { $label } ({ $range })
+option-row = { $option }: { $values }
+option-stop = treatment ends
 option-recommended = recommended
 option-present = present plan
 option-draft = as drafted
@@ -128,6 +142,8 @@ member-missing = { $model } (needs { $item })
 # ---- suggestions, links
 suggest-change = Change to { $regimen }
 suggest-start = Start { $regimen }
+suggest-rule = Order { $drug }
+action-rule = Draft order: { $drug }
 suggest-level = Order a level
 action-order = Draft order: { $drug } { $regimen } (replaces the order in force, which must be stopped)
 action-start = Draft order: { $drug } { $regimen }

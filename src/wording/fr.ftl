@@ -1,20 +1,30 @@
 # Cartes, français. Les arguments sont prêts à être affichés. Résumés : moins de 140 caractères.
 
 # ---- schémas
-regimen-short = { $amount } { $unit }/{ $interval } h
-regimen-long = { $amount } { $unit } toutes les { $interval } h en { $duration } h
+regimen-short = { $amount } { $unit }/{ $interval }
+regimen-long = { $amount } { $unit } toutes les { $interval } en { $duration } h
+regimen-at-once = { $amount } { $unit } toutes les { $interval }
+regimen-pattern = { $amount } { $unit } à { $pattern } h
+regimen-once = { $amount } { $unit } une fois
+regimen-delayed = { $regimen }, différé de { $delay }
+length-hours = { $n } h
+length-days = { $n } j
+length-weeks = { $n } sem
 regimen-loading = { $loading } { $unit } une fois, puis { $regimen }
 plan-stop = arrêt des doses
 plan-keep = garder { $regimen }
 
 # ---- résumés, le premier qui tient est utilisé
-summary-change = { $name } : { $option }, { $label } prévue { $value } (cible { $low }-{ $high }), en cible à { $chance }. { $which } { $current } : { $now }, { $direction }.
-summary-change-short = { $name } : { $option }, { $label } prévue { $value } (cible { $low }-{ $high }), en cible à { $chance }. { $which } : { $now }.
-summary-start = { $name } : { $option }, { $label } prévue { $value } (cible { $low }-{ $high }), en cible à { $chance }.
+summary-change = { $name } : { $option }, { $label } prévue { $value } (cible { $range }), en cible à { $chance }. { $which } { $current } : { $now }, { $direction }.
+summary-change-short = { $name } : { $option }, { $label } prévue { $value } (cible { $range }), en cible à { $chance }. { $which } : { $now }.
+summary-start = { $name } : { $option }, { $label } prévue { $value } (cible { $range }), en cible à { $chance }.
 summary-caution = { $name } : { $current } est en cible ({ $label } { $now }). { $caution }
-summary-unclear = { $name } : { $current }, { $label } prévue { $now } (cible { $low }-{ $high }), { $direction }. Pas de dose nettement meilleure.
-summary-unsuitable = { $name } : aucune dose de la liste ne convient ; { $current }, { $label } prévue { $now } (cible { $low }-{ $high }).
+summary-unclear = { $name } : { $current }, { $label } prévue { $now } (cible { $range }), { $direction }. Pas de dose nettement meilleure.
+summary-unsuitable = { $name } : aucune dose de la liste ne convient ; { $current }, { $label } prévue { $now } (cible { $range }).
 summary-nothing-suitable = { $name } : aucune dose de la liste ne convient à ce patient.
+summary-watch = { $name } : { $label } prévue { $value } (cible { $range }), en cible à { $chance }.
+summary-rule = { $name } : { $rule }
+summary-rule-short = { $name } : une règle s'applique ; voir le détail.
 summary-refused = { $name } : pas de dose proposée. { $what }
 summary-refused-short = { $name } : pas de dose proposée ; la raison est dans le détail.
 direction-high = trop élevé à { $chance }
@@ -24,6 +34,7 @@ direction-low = trop bas à { $chance }
 block-based = **Données**
 block-prediction = **Prédiction**
 block-options = **Options**
+block-rules = **Règles**
 block-limits = **Limites**
 block-ignored = **Ignoré ou manquant**
 block-about = **À propos**
@@ -31,6 +42,7 @@ block-why = **Pourquoi pas de dose**
 block-help = **Ce qui aiderait**
 
 based-on = { $list }. Donnée la plus récente : { $newest }.
+values-of = { $item } : { $list }
 n-levels = { $n ->
     [one] { $n } concentration
    *[other] { $n } concentrations
@@ -56,11 +68,13 @@ prediction-population = Estimation de population : aucune concentration ne rense
 prediction-uncertainty = { $label } avec le schéma actuel { $value }, intervalle à 90 % { $low } à { $high }.
 prediction-last-level = Dernière concentration utilisée : prédite { $predicted }, mesurée { $measured } { $unit }.
 prediction-two-modes = Deux explications conviennent à ces concentrations ({ $first } et { $second } { $unit } pour { $parameter }) ; les intervalles couvrent les deux. Une concentration de plus les départagerait.
+prediction-guessed = { $item } inconnu, tous comptés : { $list }.
 prediction-models = Modèles pondérés par leur ajustement : { $list }.
 
-options-head = { $label } ({ $unit }) / résiduelle { $level_unit } / probabilité { $low }-{ $high } / probabilité > { $harm }
-option-row = { $option } : { $value } / { $trough } / { $chance } / { $harm }
-option-stop = arrêt des doses : fin du traitement
+column-goal = probabilité { $label } { $range }
+column-harm = probabilité { $label } ({ $range })
+option-row = { $option } : { $values }
+option-stop = fin du traitement
 option-recommended = recommandé
 option-present = schéma actuel
 option-draft = tel que rédigé
@@ -128,6 +142,8 @@ member-missing = { $model } (il manque { $item })
 # ---- propositions, liens
 suggest-change = Passer à { $regimen }
 suggest-start = Débuter { $regimen }
+suggest-rule = Prescrire { $drug }
+action-rule = Prescription en projet : { $drug }
 suggest-level = Prescrire un dosage
 action-order = Prescription provisoire : { $drug } { $regimen } (remplace la prescription en cours, à arrêter)
 action-start = Prescription provisoire : { $drug } { $regimen }

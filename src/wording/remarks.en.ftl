@@ -90,3 +90,12 @@ order-unclear-modified = its meaning is changed by a modifier extension
 ## What could not be read
 remark-partial = Only part of "{ $key }" could be read
 remark-unread = "{ $key }" could not be read
+
+## Sums, flags from medications and tests, categories, days of the week
+remark-sum-unclear = { $name } of { $date }: not added up, a part of it cannot be used
+remark-sum-sites = { $name } of { $date }: { $count } values without a body site were added up
+remark-flag-drug-undated = { $name }: { $count } medications that ended at an unknown time were not counted
+remark-test-indeterminate = { $name } { $value } of { $time }: neither positive nor negative
+remark-category-unknown = { $name }: "{ $value }" is none of the known levels
+remark-category-contradiction = { $name }: recorded as "{ $value }" and as "{ $other }"; neither was used
+remark-order-days = { $name }: doses on { $count } days of the week were taken as one every { $value } h on average

@@ -90,3 +90,12 @@ order-unclear-modified = une extension en modifie le sens
 ## Ce qui n'a pas pu être lu
 remark-partial = « { $key } » n'a pu être lu qu'en partie
 remark-unread = « { $key } » n'a pas pu être lu
+
+## Sommes, indicateurs tirés des médicaments et des tests, catégories, jours de la semaine
+remark-sum-unclear = { $name } du { $date } : somme non calculée, une partie est inutilisable
+remark-sum-sites = { $name } du { $date } : { $count } valeurs sans localisation ont été additionnées
+remark-flag-drug-undated = { $name } : { $count } médicaments arrêtés à une date inconnue n'ont pas été comptés
+remark-test-indeterminate = { $name } { $value } du { $time } : ni positif ni négatif
+remark-category-unknown = { $name } : « { $value } » n'est pas un niveau connu
+remark-category-contradiction = { $name } : noté « { $value } » et « { $other } » ; ni l'un ni l'autre n'a été utilisé
+remark-order-days = { $name } : les doses de { $count } jours par semaine ont été lues comme une dose toutes les { $value } h en moyenne

@@ -9,8 +9,11 @@
 
 mod architecture;
 mod cards;
+mod docs;
+mod forecast;
 mod mimic;
 mod server;
 mod study;
 mod support;
+mod together;
 mod vancomycin;

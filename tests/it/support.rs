@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path};
 
 use jumeau::{
     app::{self, Mode},
-    settings::{AsOf, Settings},
+    settings::{AsOf, Offer, Settings},
 };
 use serde_json::{Value, json};
 
@@ -29,6 +29,7 @@ impl Server {
         let mut settings = Settings::load(None).unwrap();
         settings.http.listen = "127.0.0.1:0".parse().unwrap();
         settings.fhir.loopback_http = true;
+        settings.services.offer = Offer::Each;
         settings.store.directory = Some(data.path().to_owned());
         change(&mut settings);
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -27,7 +27,7 @@ export function drawCard(card, service, chosen) {
     el("h3", { id }, card.summary),
     actions,
     card.detail
-      ? el("details", { class: "why", open: true }, el("summary", {}, say("why")), el("div", { class: "prose" }, markdown(card.detail, say("newTab"))))
+      ? el("details", { class: "why", open: !matchMedia("(max-width: 56rem)").matches }, el("summary", {}, say("why")), el("div", { class: "prose" }, markdown(card.detail, say("newTab"))))
       : null,
     links(card.links),
     source(card.source),
@@ -152,13 +152,24 @@ async function sendFeedback(under, service, entry) {
   line.replaceChildren(`${say("feedbackFailed", problem)} `, el("button", { type: "button", class: "ghost", click: again }, say("tryAgain")));
 }
 
+/** Longer than this, and a service may have had to stop before it was done. */
+const LATE = 1500;
+
 /** Instead of cards when there are none. */
-export function silence() {
+export function silence(milliseconds) {
+  if (milliseconds > LATE) {
+    return el("div", { class: "card failed" }, el("div", { class: "card-body" }, el("h3", {}, say("lateTitle")), el("p", {}, say("late", milliseconds))));
+  }
   return el(
     "div",
     { class: "card silent" },
     el("div", { class: "card-body" }, el("p", { class: "indicator" }, el("span", { class: "mark", "aria-hidden": "true" }, "✓"), unseen("OK")), el("h3", {}, say("silentTitle")), el("p", {}, say("silent"))),
   );
+}
+
+/** Instead of cards when there is nobody to ask. */
+export function unserved() {
+  return el("div", { class: "card failed" }, el("div", { class: "card-body" }, el("h3", {}, say("notServed"))));
 }
 
 /** Instead of cards when the call failed. */

@@ -1,7 +1,7 @@
 // A draft order, drawn as a slip of paper would be.
 
 import { el } from "./dom.js";
-import { plain, unit } from "./format.js";
+import { plain, quantity as measured } from "./format.js";
 import { say } from "./strings.js";
 
 /** One action of an accepted suggestion. */
@@ -43,7 +43,7 @@ function words(concept) {
 function regimen(dosage) {
   const quantity = dosage.doseAndRate?.[0]?.doseQuantity;
   const repeat = dosage.timing?.repeat;
-  const dose = quantity ? `${plain(quantity.value)} ${unit(quantity.unit ?? quantity.code)}` : null;
-  const every = repeat?.period ? `/ ${plain(repeat.period)} ${repeat.periodUnit ?? ""}` : null;
+  const dose = quantity ? measured(quantity.value, quantity.unit ?? quantity.code, plain) : null;
+  const every = repeat?.period ? `/ ${say(`periods.${repeat.periodUnit}`, plain(repeat.period), repeat.period) ?? plain(repeat.period)}` : null;
   return [dose, every].filter(Boolean).join(" ") || null;
 }

@@ -1,10 +1,13 @@
 // The twin behind a card: finding, curve, options, and where the numbers come from.
 
 import { el, link, scroller, svg, unseen } from "./dom.js";
-import { drawCurve, extent, INSET, valuesAt } from "./curve.js";
-import { chance, fromNow, moment, number, plain, unit, zone } from "./format.js";
-import { measureLabel, measureNames, optionTable, unitOf } from "./options.js";
+import { drawCurve, drawnTarget, extent, inset, ownPoints, valuesAt } from "./curve.js";
+import { chance, fromNow, moment, number, plain, quantity, span, unit, zone } from "./format.js";
+import { capital, mainMeasure, measureLabel, optionTable, targetLabel, unitOf } from "./options.js";
+import { spansMagnitudes } from "./scales.js";
 import { say } from "./strings.js";
+
+let panels = 0;
 
 /** A panel for the numbers of one card; `select(label)` shows the option of that name. */
 export function twinPanel(sent) {
@@ -13,41 +16,49 @@ export function twinPanel(sent) {
   const byId = (id) => options.find((option) => option.id === id);
   const keep = options.find((option) => option.current) ?? byId("keep");
   const stop = options.find((option) => option.kind === "stop");
-  const first = options.find((option) => option.recommended) ?? options.find((o) => o.kind === "change" && o.curve) ?? keep ?? options[0];
-  const state = { selected: first?.id, keep: true, stop: false, logarithmic: false, hour: null };
+  const first = options.find((option) => option.recommended) ?? keep ?? options.find((o) => o.kind === "change" && o.curve) ?? options[0];
+  const recommended = options.find((option) => option.recommended);
+  const state = { selected: first?.id, keep: true, stop: true, logarithmic: null, hour: null };
+  panels += 1;
+  const names = { option: `option-${panels}`, slider: `read-at-${panels}` };
 
   const finding = el("p", { class: "finding" });
   const plot = el("div", { class: "plot" });
   const legend = el("ul", { class: "legend" });
-  const slider = el("input", { type: "range", step: "0.5", id: "read-at" });
-  const readout = el("output", { for: "read-at", class: "readout" });
+  const slider = el("input", { type: "range", id: names.slider });
+  const readout = el("output", { for: names.slider, class: "readout" });
   const table = el("div");
   const numbers = el("div");
   let drawing = null;
   let width = 0;
 
+  /** What is drawn, lowest first: the course without treatment, the one as ordered, and the chosen one (or, when none was computed
+   * for it, the recommended one). */
   const series = () => {
     const chosen = byId(state.selected);
+    const main = chosen?.curve ? chosen : recommended?.curve ? recommended : null;
     const list = [];
-    if (state.stop && stop?.curve && stop !== chosen) list.push({ name: stop.label, style: "stop", curve: stop.curve });
-    if (state.keep && keep?.curve && keep !== chosen) list.push({ name: keep.label, style: "keep", curve: keep.curve });
-    if (chosen?.curve) list.push({ name: chosen.label, style: chosen === keep ? "keep" : chosen === stop ? "stop" : "chosen", curve: chosen.curve });
+    const add = (option, style) => option?.curve && list.push({ name: option.label, short: shortName(option), style, curve: option.curve });
+    if (state.stop && stop !== main) add(stop, "stop");
+    if (state.keep && keep !== main) add(keep, "keep");
+    add(main, main === stop ? "stop" : main === keep && !keep.recommended ? "keep" : "chosen");
     return list;
   };
+  const logarithmic = () => state.logarithmic ?? spansMagnitudes(series(), ownPoints(twin));
 
   const read = (hour) => {
     const shown = series();
     drawing?.mark(state.hour);
     const time = new Date(new Date(twin.now).getTime() + hour * 3_600_000).toISOString();
     const values = valuesAt(twin, shown, hour);
-    const said = (v) => `${number(v.median)} ${unit(twin.unit)} (${say("intervalOf", number(v.low), number(v.high))})`;
+    const said = (v) => `${quantity(v.median, twin.unit)} (${say("intervalOf", number(v.low), number(v.high))})`;
     const head = `${moment(time)}, ${fromNow(hour)}`;
     slider.value = String(hour);
     slider.setAttribute("aria-valuetext", [head, ...values.map((v) => `${v.name}${say("colon")}${said(v)}`)].join("; "));
     readout.textContent = head;
     for (const item of legend.querySelectorAll("[data-style]")) {
       const own = values.find((v) => v.style === item.dataset.style);
-      item.lastChild.replaceChildren(...(own ? [el("strong", {}, `${number(own.median)} ${unit(twin.unit)}`), ` ${say("intervalOf", number(own.low), number(own.high))}`] : []));
+      item.lastChild.replaceChildren(...(own ? [el("strong", {}, quantity(own.median, twin.unit)), ` ${say("intervalOf", number(own.low), number(own.high))}`] : []));
     }
   };
 
@@ -58,17 +69,22 @@ export function twinPanel(sent) {
 
   const draw = () => {
     const shown = series();
-    finding.replaceChildren(...findings(twin, byId(state.selected), keep));
+    finding.replaceChildren(...findings(twin, byId(state.selected), keep, stop));
     legend.replaceChildren(...legendItems(twin, shown, byId(state.selected)));
     numbers.replaceChildren(numberTables(twin, shown));
     const [from, to] = extent(twin, shown);
-    slider.min = String(Math.ceil(from * 2) / 2);
-    slider.max = String(Math.floor(to * 2) / 2);
+    const step = [0.25, 0.5, 1, 2, 4, 6, 12, 24].find((hours) => (to - from) / hours <= 320) ?? 24;
+    slider.step = String(step);
+    slider.min = String(Math.ceil(from / step) * step);
+    slider.max = String(Math.floor(to / step) * step);
     if (width < 200) return;
-    drawing = drawCurve(twin, shown, { width, logarithmic: state.logarithmic, title: say("chartTitle", twin.quantity), finding: description(twin, shown) });
+    const side = inset(width);
+    slider.style.marginInline = `${side.left - 8}px ${side.right - 8}px`;
+    drawing = drawCurve(twin, shown, { width, logarithmic: logarithmic(), title: say("chartTitle", twin.quantity), finding: description(twin, shown) });
     plot.replaceChildren(drawing.root);
-    if (state.hour !== null) state.hour = Math.min(to, Math.max(from, state.hour));
-    read(state.hour ?? 0);
+    // To begin with, the end is read: there the courses have had time to part.
+    state.hour = Math.min(Number(slider.max), Math.max(Number(slider.min), state.hour ?? to));
+    read(state.hour);
   };
 
   const choose = (id) => {
@@ -81,17 +97,17 @@ export function twinPanel(sent) {
   plot.addEventListener("pointermove", (event) => {
     if (!drawing) return;
     const hour = drawing.hourAt(event.clientX - plot.getBoundingClientRect().left);
-    point(Math.min(Number(slider.max), Math.max(Number(slider.min), Math.round(hour * 2) / 2)));
+    const step = Number(slider.step);
+    point(Math.min(Number(slider.max), Math.max(Number(slider.min), Math.round(hour / step) * step)));
   });
   slider.addEventListener("input", () => point(Number(slider.value)));
-  slider.style.marginInline = `${INSET.left - 8}px ${INSET.right - 8}px`;
   new ResizeObserver(([entry]) => {
     const now = Math.floor(entry.contentRect.width);
     if (now === width) return;
     width = now;
     draw();
   }).observe(plot);
-  table.append(optionTable(twin, state.selected, choose));
+  table.append(optionTable(twin, state.selected, choose, names.option));
 
   const tools = el(
     "div",
@@ -99,13 +115,13 @@ export function twinPanel(sent) {
     el("span", { class: "quiet", "aria-hidden": "true" }, say("show")),
     keep?.curve ? toggle("keep", say("showKeep")) : null,
     stop?.curve ? toggle("stop", say("showStop")) : null,
-    toggle("logarithmic", say("logScale")),
+    el("label", { class: "check" }, el("input", { type: "checkbox", checked: logarithmic(), change: (event) => ((state.logarithmic = event.target.checked), draw()) }), el("span", {}, say("logScale"))),
   );
   const body = el(
     "div",
     { class: "panel" },
     finding,
-    el("figure", {}, plot, el("label", { class: "unseen", for: "read-at" }, say("readAt")), slider, readout, legend, tools),
+    el("figure", {}, plot, el("label", { class: "unseen", for: names.slider }, say("readAt")), slider, readout, legend, tools),
     options.length ? el("p", { class: "quiet" }, say("optionsHint")) : null,
     table,
     el("details", {}, el("summary", {}, say("dataTable")), numbers),
@@ -124,48 +140,63 @@ export function twinPanel(sent) {
   return { body, select };
 }
 
-function capital(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+/** What an option is called where its line ends. */
+function shortName(option) {
+  if (option.kind === "stop") return say("ends.stop");
+  if (option.recommended) return say("ends.recommended");
+  return say(option.current ? "ends.keep" : "ends.chosen");
 }
 
-/** The finding in one or two sentences, from the numbers of the selected option and the current one. */
-function findings(twin, chosen, keep) {
-  const name = measureNames(twin).includes(twin.target?.measure) ? twin.target.measure : measureNames(twin)[0];
+/** The finding in a few sentences: the selected option, the current one, and what would happen with neither. */
+function findings(twin, chosen, keep, stop) {
+  const name = mainMeasure(twin);
   const one = (option) => {
     const measure = option?.measures?.[name];
     if (!measure) return null;
-    const words = { label: option.label, measure: measureLabel(name), value: number(measure.median), low: number(measure.p05), high: number(measure.p95), unit: unitOf(twin, name) };
+    const words = { label: option.label, measure: measureLabel(twin, name), value: number(measure.median), low: number(measure.p05), high: number(measure.p95), unit: unitOf(twin, name) };
     const target = Number.isFinite(option.on_target) ? say("findingTarget", chance(option.on_target)) : "";
-    return `${say("finding", words)}${target}.`;
+    return `${say(measure.p05 === measure.p95 ? "findingSure" : "finding", words)}${target}.`;
   };
-  const main = one(chosen);
-  const other = keep && keep !== chosen ? one(keep) : null;
-  return [main ? el("span", { class: "main" }, main) : null, other ? el("span", {}, other) : null].filter(Boolean);
+  const without = () => {
+    const hours = stop?.curve?.hours ?? [];
+    const at = (list, n) => quantity(list[n], twin.unit);
+    if (hours.length < 2) return null;
+    const { p50 } = stop.curve;
+    if (!p50.some((value) => value > 0)) return null;
+    return say("findingStop", { label: stop.label, from: at(p50, 0), to: at(p50, p50.length - 1), time: span(hours[hours.length - 1]) });
+  };
+  const others = [keep && keep !== chosen ? one(keep) : null, stop === chosen ? null : without()];
+  const main = one(chosen) ?? (stop === chosen ? without() : null);
+  return [main ? el("span", { class: "main" }, main) : null, ...others.map((text) => (text ? el("span", {}, text) : null))].filter(Boolean);
 }
 
 /** The chart in words. */
 function description(twin, shown) {
   const sentences = shown.map(({ name, curve }) => {
     const medians = curve.p50.filter(Number.isFinite);
-    return say("chartRange", { label: name, low: number(Math.min(...medians)), high: number(Math.max(...medians)), unit: unit(twin.unit), hours: plain(Math.max(...curve.hours)) });
+    return say("chartRange", { label: name, low: number(Math.min(...medians)), high: number(Math.max(...medians)), unit: unit(twin.unit), time: span(Math.max(...curve.hours)) });
   });
-  const last = [...(twin.points ?? [])].filter((point) => point.used).pop();
-  if (last) sentences.push(say("chartLast", { value: number(last.value), unit: unit(twin.unit), when: fromNow(last.hours) }));
-  if (twin.target) sentences.push(`${say("target")}${say("colon")}${twin.target.label}.`);
+  const last = ownPoints(twin).filter((point) => point.used).pop();
+  if (last) sentences.push(say("chartLast", { value: quantity(last.value, twin.unit), when: fromNow(last.hours) }));
+  if (twin.target) sentences.push(`${say("target")}${say("colon")}${targetLabel(twin.target)}.`);
   return sentences.join(" ");
 }
 
 function legendItems(twin, shown, chosen) {
   const line = (style, name) => el("li", { "data-style": style, class: "series" }, swatch(style), el("span", {}, name), el("span", { class: "at" }));
   const items = [...shown].reverse().map((one) => line(one.style, one.name));
-  if (chosen && !chosen.curve) items.unshift(el("li", { class: "series" }, `${chosen.label}${say("colon")}${say("noCurve")}`));
+  if (chosen && !chosen.curve) items.unshift(el("li", { class: "series quiet" }, `${chosen.label}${say("colon")}${say("noCurve")}`));
   if (twin.past?.hours?.length) items.push(line("past", say("past")));
-  const points = twin.points ?? [];
+  const points = ownPoints(twin);
+  const [first] = extent(twin, shown);
   const marks = [];
+  if (drawnTarget(twin)) marks.push(el("span", {}, shape("zone"), `${say("target")}${say("colon")}${targetLabel(twin.target)}`));
   if (points.some((point) => point.used)) marks.push(el("span", {}, shape("point"), say("measured")));
   if (points.some((point) => !point.used)) marks.push(el("span", {}, shape("ignored"), say("ignored")));
-  if (twin.doses?.length) marks.push(el("span", {}, shape("dose"), say("dose")));
-  items.push(el("li", { class: "marks" }, marks, el("span", { class: "quiet" }, say("bandHint"))));
+  if (twin.doses?.some((dose) => !dose.assumed)) marks.push(el("span", {}, shape("dose"), say("dose")));
+  if (twin.doses?.some((dose) => dose.assumed)) marks.push(el("span", {}, shape("assumed"), say("doseAssumed")));
+  const earlier = [...points, ...(twin.doses ?? [])].some((event) => event.hours < first);
+  items.push(el("li", { class: "marks" }, marks, el("span", { class: "quiet" }, `${say("bandHint")}${earlier ? ` ${say("earlier")}` : ""}`)));
   return items;
 }
 
@@ -178,25 +209,31 @@ function shape(kind) {
   const attributes = { class: "swatch", width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true", focusable: "false" };
   if (kind === "point") return svg("svg", attributes, svg("circle", { class: "point", r: 5 }));
   if (kind === "ignored") return svg("svg", attributes, svg("path", { class: "point ignored", d: "M-5 -5l10 10m0-10l-10 10" }));
-  return svg("svg", attributes, svg("path", { class: "dose", d: "M0 -5l5 10h-10z" }));
+  if (kind === "zone") return svg("svg", attributes, svg("rect", { class: "target-zone", x: -7, y: -6, width: 14, height: 12 }), svg("line", { class: "target-limit", x1: -7, x2: 7, y1: 6, y2: 6 }));
+  return svg("svg", attributes, svg("path", { class: kind === "assumed" ? "dose assumed" : "dose", d: "M0 -5l5 10h-10z" }));
 }
 
 /** Doses, measured values and curves as tables. */
 function numberTables(twin, shown) {
   const of = unit(twin.unit);
   const clock = el("p", { class: "quiet" }, say("zone", zone()));
-  const points = (twin.points ?? []).map((p) => [moment(p.time), `${number(p.value)} ${of}`, say(p.used ? "used" : "notUsed"), p.note || "–"]);
-  const doses = (twin.doses ?? []).map((d) => [moment(d.time), `${plain(d.amount)} ${unit(d.unit)}`, say("hours", plain(d.duration_hours)), d.assumed ? say("doseAssumed") : "–"]);
+  const own = ownPoints(twin);
+  const point = (p) => [moment(p.time), quantity(p.value, p.unit ?? (own.includes(p) ? twin.unit : "")), say(p.used ? "used" : "notUsed"), p.note || "–"];
+  const outputs = [...new Set((twin.points ?? []).filter((p) => !own.includes(p)).map((p) => p.output))];
+  const levels = (caption, list) => grid(caption, [say("time"), say("value"), say("used"), say("note")], list.map(point));
+  const duration = (hours) => (hours > 0 ? span(hours) : "–");
+  const doses = (twin.doses ?? []).map((d) => [moment(d.time), quantity(d.amount, d.unit, plain), duration(d.duration_hours), d.assumed ? say("doseAssumed") : "–"]);
   const curves = shown.map(({ name, curve }) => {
     const every = Math.max(1, Math.ceil(curve.hours.length / 24));
     const rows = curve.hours.flatMap((hour, n) => (n % every ? [] : [[fromNow(hour), number(curve.p50[n]), say("intervalOf", number(curve.p05?.[n]), number(curve.p95?.[n]))]]));
-    return grid(`${name} (${of})`, [say("time"), say("median"), say("interval")], rows);
+    return grid(of ? `${name} (${of})` : name, [say("time"), say("median"), say("interval")], rows);
   });
   return el(
     "div",
     { class: "grids" },
     clock,
-    points.length ? grid(say("levels"), [say("time"), say("value"), say("used"), say("note")], points) : null,
+    own.length ? levels(`${say("levels")}${say("colon")}${twin.quantity}`, own) : null,
+    outputs.map((output) => levels(`${say("otherLevels")}${say("colon")}${say(`inputs.${output.toLowerCase()}`) ?? output}`, twin.points.filter((p) => p.output === output))),
     doses.length ? grid(say("doses"), [say("time"), say("amount"), say("infusion"), say("note")], doses) : null,
     curves,
   );
@@ -213,7 +250,7 @@ function modelTable(twin) {
   ]);
   const heads = [say("model"), say("version"), say("weight"), say("paper"), say("fingerprint")];
   const parameters = twin.models.flatMap((model) =>
-    Object.entries(model.parameters ?? {}).map(([name, p]) => [`${model.id} ${name}`, `${number(p.personal)} ${unit(p.unit)}`, `${number(p.typical)} ${unit(p.unit)}`]),
+    Object.entries(model.parameters ?? {}).map(([name, p]) => [`${model.id} ${name}`, quantity(p.personal, p.unit), quantity(p.typical, p.unit)]),
   );
   const fitted = parameters.length ? grid(say("parameters"), [say("parameter"), say("personal"), say("typical")], parameters) : null;
   const summary = el("summary", {}, say("models"), unseen(` (${twin.models.length})`));
@@ -224,8 +261,8 @@ function modelTable(twin) {
 function inputTable(twin) {
   if (!twin.inputs?.length) return null;
   const rows = twin.inputs.map((input) => [
-    say(`inputs.${input.name}`) ?? input.name,
-    `${number(input.value)} ${unit(input.unit)}`,
+    input.title ?? say(`inputs.${input.name.toLowerCase()}`) ?? input.name,
+    quantity(input.value, input.unit),
     input.recorded ?? "–",
     moment(input.time),
     el("code", {}, input.source?.reference ?? "–"),

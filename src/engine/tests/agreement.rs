@@ -183,6 +183,14 @@ fn tight() -> Precision {
     }
 }
 
+/// The same, without any closed form.
+fn whole() -> Precision {
+    Precision {
+        integrate_all: true,
+        ..tight()
+    }
+}
+
 fn values(case: &Case, eta: &[f64], precision: Precision) -> Vec<f64> {
     let found = course(
         &case.system,
@@ -252,30 +260,91 @@ fn differences(evaluator: &mut Evaluator, eta: &[f64], h: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Where events change places near by, as a lag that ends about when something else happens, differences of two widths
-/// disagree, and there is nothing to compare.
+/// Where events change places near by, as a lag that ends about when something is read, slopes jump: differences of several
+/// widths, which reach beyond the jump by more or less, then disagree, and there is nothing to compare.
 fn check_slopes(system: &System, subject: &Subject, times: &[f64], eta: &[f64], share: f64) -> Result<(), String> {
-    let observations = outputs_at(times, system.outputs().len());
+    let outputs = system.outputs().len();
+    let observations = outputs_at(times, outputs);
     let mut evaluator = Evaluator::new(system, subject, &observations, tight()).unwrap();
-    let slopes = differences(&mut evaluator, eta, 1e-3);
-    let other = differences(&mut evaluator, eta, 3e-3);
+    let all = [4e-3, 2e-3, 1e-3].map(|h| differences(&mut evaluator, eta, h));
     assert!(evaluator.run(eta, true));
-    let found = evaluator.jacobian.clone();
     let m = eta.len();
-    for (i, (x, y)) in found.iter().zip(&slopes).enumerate() {
-        // The error of a difference grows with the square of its width: two widths cancel it.
-        let y = &(y + (y - other[i]) / 8.0);
-        let largest = evaluator
-            .predictions
-            .iter()
-            .skip(i / m % system.outputs().len())
-            .step_by(system.outputs().len());
-        let largest = largest.fold(0.0_f64, |m, x| m.max(x.abs()));
+    for (i, x) in evaluator.jacobian.iter().enumerate() {
+        let predictions = evaluator.predictions.iter().skip(i / m % outputs).step_by(outputs);
+        let largest = predictions.fold(0.0_f64, |m, x| m.max(x.abs()));
+        let [wide, y, narrow] = [&all[0], &all[1], &all[2]].map(|slopes| slopes[i]);
         let allowed = share * (y.abs() + 0.1 * largest + 1e-6);
-        let is_smooth = (other[i] - y).abs() <= 10.0 * allowed;
+        let is_smooth = wide.max(y).max(narrow) - wide.min(y).min(narrow) <= 0.5 * allowed;
         if x.is_nan() || (is_smooth && (x - y).abs() > allowed) {
             return Err(format!("slope {i} (effect {} of {m}): {x} is not {y}", i % m));
         }
+    }
+    Ok(())
+}
+
+/// What is wrong with a case, and all of it.
+fn told(case: &Case, why: &str) -> String {
+    format!("{why}\n{}\n{:?}\n{:?}", case.text, case.subject, case.times)
+}
+
+/// The closed form against integration, and the usual precision against both.
+fn check_closed_form(seed: u64) -> Result<(), String> {
+    let case = case(seed, true);
+    let eta = effects(seed, 7, 0.2);
+    let split = values(&case, &eta, tight());
+    let whole = values(&case, &eta, whole());
+    let width = split.len() / case.times.len();
+    alike(&split, &whole, width, 1e-6).map_err(|why| told(&case, &why))?;
+    // The usual precision is good to a few of its digits.
+    let usual = values(&case, &eta, Precision::default());
+    alike(&usual, &whole, width, 2e-5).map_err(|why| told(&case, &format!("usual: {why}")))
+}
+
+/// The fastest way against a walk that integrates everything, with slopes.
+fn check_fast_path(seed: u64) -> Result<(), String> {
+    let case = case(seed, false);
+    let observations = outputs_at(&case.times, 2);
+    let eta = effects(seed, 7, 0.2);
+    let run = |precision| {
+        let mut evaluator = Evaluator::new(&case.system, &case.subject, &observations, precision).unwrap();
+        assert!(evaluator.run(&eta, true), "{}", case.text);
+        evaluator
+    };
+    let (fast, slow) = (run(tight()), run(whole()));
+    assert!(!slow.is_exact());
+    alike(&fast.predictions, &slow.predictions, 2, 1e-6)
+        .and_then(|()| alike(&fast.jacobian, &slow.jacobian, 1, 1e-5))
+        .map_err(|why| told(&case, &why))
+}
+
+fn check_differences(seed: u64) -> Result<(), String> {
+    let case = case(seed, true);
+    let eta = effects(seed, 7, 0.2);
+    check_slopes(&case.system, &case.subject, &case.times, &eta, 1e-5).map_err(|why| told(&case, &why))
+}
+
+/// Draws computed together against draws computed one by one.
+fn check_together(seed: u64) -> Result<(), String> {
+    let case = case(seed, true);
+    let sets: Vec<Vec<f64>> = (0..11).map(|k| effects(seed ^ k, 7, 0.3)).collect();
+    let mut all: Vec<Option<Vec<f64>>> = vec![None; sets.len()];
+    course_of_draws(
+        &case.system,
+        &case.subject,
+        &sets,
+        &case.times,
+        tight(),
+        |set, found| {
+            all[set] = found.map(<[f64]>::to_vec);
+        },
+    )
+    .unwrap();
+    for (k, (set, found)) in sets.iter().zip(&all).enumerate() {
+        let one = values(&case, set, tight());
+        let width = one.len() / case.times.len();
+        let one: Vec<f64> = one.chunks(width).flat_map(|row| row[..2].to_vec()).collect();
+        let found = found.as_deref().unwrap();
+        alike(found, &one, 2, 1e-6).map_err(|why| told(&case, &format!("set {k}, {why}")))?;
     }
     Ok(())
 }
@@ -285,66 +354,22 @@ proptest! {
 
     #[test]
     fn the_closed_form_equals_integration(seed in any::<u64>()) {
-        let case = case(seed, true);
-        let eta = effects(seed, 7, 0.2);
-        let split = values(&case, &eta, tight());
-        let whole = values(&case, &eta, Precision { integrate_all: true, ..tight() });
-        let width = split.len() / case.times.len();
-        if let Err(why) = alike(&split, &whole, width, 1e-6) {
-            prop_assert!(false, "{why}\n{}\n{:?}\n{:?}", case.text, case.subject, case.times);
-        }
-        // The usual precision is good to a few of its digits.
-        let usual = values(&case, &eta, Precision::default());
-        if let Err(why) = alike(&usual, &whole, width, 2e-5) {
-            prop_assert!(false, "usual: {why}\n{}\n{:?}\n{:?}", case.text, case.subject, case.times);
-        }
+        check_closed_form(seed).map_err(TestCaseError::fail)?;
     }
 
     #[test]
     fn the_fast_path_equals_the_walk(seed in any::<u64>()) {
-        let case = case(seed, false);
-        let observations = outputs_at(&case.times, 2);
-        let eta = effects(seed, 7, 0.2);
-        let run = |precision| {
-            let mut evaluator = Evaluator::new(&case.system, &case.subject, &observations, precision).unwrap();
-            prop_assert!(evaluator.run(&eta, true), "{}", case.text);
-            Ok((evaluator.is_exact(), evaluator.predictions.clone(), evaluator.jacobian.clone()))
-        };
-        let (_, fast, fast_slopes) = run(tight())?;
-        let (exact, slow, slow_slopes) = run(Precision { integrate_all: true, ..tight() })?;
-        prop_assert!(!exact);
-        if let Err(why) = alike(&fast, &slow, 2, 1e-6).and_then(|()| alike(&fast_slopes, &slow_slopes, 1, 1e-5)) {
-            prop_assert!(false, "{why}\n{}\n{:?}\n{:?}", case.text, case.subject, case.times);
-        }
+        check_fast_path(seed).map_err(TestCaseError::fail)?;
     }
 
     #[test]
     fn slopes_equal_differences(seed in any::<u64>()) {
-        let case = case(seed, true);
-        let eta = effects(seed, 7, 0.2);
-        if let Err(why) = check_slopes(&case.system, &case.subject, &case.times, &eta, 1e-5) {
-            prop_assert!(false, "{why}\n{}\n{:?}\n{:?}", case.text, case.subject, case.times);
-        }
+        check_differences(seed).map_err(TestCaseError::fail)?;
     }
 
     #[test]
     fn together_equals_one_by_one(seed in any::<u64>()) {
-        let case = case(seed, true);
-        let sets: Vec<Vec<f64>> = (0..11).map(|k| effects(seed ^ k, 7, 0.3)).collect();
-        let mut all: Vec<Option<Vec<f64>>> = vec![None; sets.len()];
-        course_of_draws(&case.system, &case.subject, &sets, &case.times, tight(), |set, found| {
-            all[set] = found.map(<[f64]>::to_vec);
-        })
-        .unwrap();
-        for (set, found) in sets.iter().zip(&all) {
-            let one = values(&case, set, tight());
-            let width = one.len() / case.times.len();
-            let one: Vec<f64> = one.chunks(width).flat_map(|row| row[..2].to_vec()).collect();
-            let found = found.clone().unwrap();
-            if let Err(why) = alike(&found, &one, 2, 1e-6) {
-                prop_assert!(false, "{why}\n{}\n{:?}\n{:?}", case.text, case.subject, case.times);
-            }
-        }
+        check_together(seed).map_err(TestCaseError::fail)?;
     }
 
     #[test]
@@ -396,5 +421,62 @@ proptest! {
         let _ = course_of_draws(&case.system, &case.subject, &sets, &case.times, budget, |_, found| {
             assert!(found.is_none_or(|values| values.iter().all(|x| x.is_finite())));
         });
+    }
+}
+
+/// Cases that once failed, with what was wrong.
+#[test]
+fn cases_that_once_failed() {
+    type Check = fn(u64) -> Result<(), String>;
+    let known: [(Check, &[u64]); 4] = [
+        (
+            // A reset took back doses that had entered before it in some of the lanes.
+            check_together,
+            &[
+                4413888730169647953,
+                15159507063833330377,
+                448252150551543724,
+                17505988795474904753,
+                8027403287988700119,
+                15197526444984321802,
+                14384006835242663403,
+            ],
+        ),
+        (
+            // Derivatives of modes with rates near each other lost their digits.
+            check_fast_path,
+            &[
+                2169544701501724307,
+                603735228296706764,
+                11880613896319730542,
+                4026132969334276497,
+                15688384092255695461,
+            ],
+        ),
+        (
+            // The first step of a state at rest was too long, and nobody noticed.
+            check_closed_form,
+            &[2369028721688980367, 4521961340009581123],
+        ),
+        (
+            // Rates near each other; a step too long; differences beyond a jump (a fault of the test).
+            check_differences,
+            &[
+                13208510122447192279,
+                3352178420491302808,
+                7292768676327891038,
+                5951160282260484925,
+                14748319840208856727,
+                11266481581414243333,
+                6451440046563695673,
+            ],
+        ),
+    ];
+    for (check, seeds) in known {
+        for seed in seeds {
+            if let Err(why) = check(*seed) {
+                panic!("{seed}: {why}");
+            }
+        }
     }
 }

@@ -151,17 +151,22 @@ impl<T: Number> Walker<'_, T> {
     }
 }
 
-/// Forgets the ends of the infusions that run: in every lane, or the lanes are out of step.
-pub(super) fn stop_infusions<T: Number>(events: &mut Vec<Event<T>>, next: usize, now: T) -> Result<(), EngineError> {
+/// Forgets events that are yet to come. What has come already in one of the lanes cannot be undone: then they are out of step.
+pub(super) fn forget<T: Number>(
+    events: &mut Vec<Event<T>>,
+    next: usize,
+    now: T,
+    which: impl Fn(Kind) -> bool,
+) -> Result<(), EngineError> {
     let mut late = None;
     let mut place = 0;
     events.retain(|event| {
         place += 1;
-        let stops = place > next && matches!(event.kind, Kind::InfusionEnd { .. });
-        if stops && lanes(event.time - now).any(|left| left < -SAME * now.largest()) {
+        let goes = place > next && which(event.kind);
+        if goes && lanes(event.time - now).any(|left| left < -SAME * now.largest()) {
             late = Some(event.time.value());
         }
-        !stops
+        !goes
     });
     late.map_or(Ok(()), |time| Err(out_of_step(time)))
 }

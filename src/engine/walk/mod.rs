@@ -9,7 +9,7 @@ mod settle;
 mod stretch;
 mod ticks;
 
-use events::{Event, Kind, before, stop_infusions};
+use events::{Event, Kind, before, forget};
 
 use super::layout::Layouts;
 use super::ode::{Fault, Solver, Tolerance};
@@ -296,15 +296,13 @@ impl<'a, T: Number> Walker<'a, T> {
                     Kind::Reset => {
                         jump = true;
                         self.begin(now)?;
-                        stop_infusions(&mut events, next, now)?;
-                        // What was given before and has yet to enter never does.
                         let doses = &self.subject.doses;
-                        let gone = |event: &Event<T>| match event.kind {
+                        forget(&mut events, next, now, |kind| match kind {
+                            Kind::InfusionEnd { .. } => true,
+                            // What was given before and has yet to enter never does.
                             Kind::Dose(place) => !is_at(doses[place].dose.time, time),
                             _ => false,
-                        };
-                        let rest = events.split_off(next);
-                        events.extend(rest.into_iter().filter(|event| !gone(event)));
+                        })?;
                     }
                     Kind::Settle(place) => {
                         jump = true;
@@ -312,7 +310,7 @@ impl<'a, T: Number> Walker<'a, T> {
                         if let Some(settled) = dose.settled {
                             self.settle(dose, settled, now)?;
                             if !settled.added {
-                                stop_infusions(&mut events, next, now)?;
+                                forget(&mut events, next, now, |kind| matches!(kind, Kind::InfusionEnd { .. }))?;
                             }
                         }
                     }

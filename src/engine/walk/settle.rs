@@ -83,30 +83,19 @@ impl<T: Number> Walker<'_, T> {
                 self.state[*state] = value;
             }
         }
-        if !(linear && self.layouts.split.integrated.is_empty()) {
+        // What only adds up never settles: it starts anew.
+        let split = &self.layouts.split;
+        let adding = [&split.sums, &split.stepped, &system.area_states]
+            .map(Vec::as_slice)
+            .concat();
+        if !(linear && split.integrated.is_empty()) {
             // Through whole intervals until nothing changes any more.
-            let sums: &[usize] = if self.closed {
-                &self.layouts.split.sums
-            } else {
-                &system.area_states
-            };
             let mut settled_now = false;
             for _ in 0..MOST_INTERVALS {
                 let before = self.state.clone();
-                let mut at = now;
-                if is_bolus {
-                    self.state[dose.state] = self.state[dose.state] + dose.amount;
-                } else {
-                    self.rates[dose.state] = dose.rate;
-                    self.restart(now);
-                    self.advance(now, now + dose.duration)?;
-                    at = now + dose.duration;
-                    self.rates[dose.state] = zero;
-                }
-                self.restart(at);
-                self.advance(at, now + interval)?;
-                let moved = self.state.iter().zip(&before).enumerate().take(n).any(|(i, (a, b))| {
-                    !sums.contains(&i)
+                self.give_and_go_on(dose, now, interval)?;
+                let moved = self.state.iter().zip(&before).enumerate().any(|(i, (a, b))| {
+                    !adding.contains(&i)
                         && (*a - *b).size() > SETTLED.max(self.precision.relative) * (a.size() + b.size() + 1e-300)
                 });
                 if !moved {
@@ -127,22 +116,10 @@ impl<T: Number> Walker<'_, T> {
                     format!("at {}: its lag and infusion are longer than its interval", now.value()),
                 ));
             }
-            let mut at = now;
-            if is_bolus {
-                self.state[dose.state] = self.state[dose.state] + dose.amount;
-            } else {
-                self.rates[dose.state] = dose.rate;
-                self.restart(now);
-                self.advance(now, now + dose.duration)?;
-                at = now + dose.duration;
-                self.rates[dose.state] = zero;
-            }
-            self.restart(at);
-            self.advance(at, now + rest)?;
+            self.give_and_go_on(dose, now, rest)?;
         }
-        // Sums do not settle: they start anew.
-        for state in self.layouts.split.sums.iter().chain(&system.area_states) {
-            self.state[*state] = if settled.added { zero } else { old[*state] };
+        for state in adding {
+            self.state[state] = if settled.added { zero } else { old[state] };
         }
         if settled.added {
             for (state, old) in self.state.iter_mut().zip(&old) {
@@ -154,5 +131,21 @@ impl<T: Number> Walker<'_, T> {
         }
         self.restart(now);
         Ok(())
+    }
+
+    /// Gives a dose now and goes on for `length`, which holds its infusion.
+    fn give_and_go_on(&mut self, dose: Entering<T>, now: T, length: T) -> Result<(), EngineError> {
+        let mut at = now;
+        if dose.duration.size() == 0.0 {
+            self.state[dose.state] = self.state[dose.state] + dose.amount;
+        } else {
+            self.rates[dose.state] = dose.rate;
+            self.restart(now);
+            at = now + dose.duration;
+            self.advance(now, at)?;
+            self.rates[dose.state] = T::constant(0.0);
+        }
+        self.restart(at);
+        self.advance(at, now + length)
     }
 }

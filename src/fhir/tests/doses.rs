@@ -284,3 +284,89 @@ fn doses_from_an_order_only_when_none_is_charted() {
         [1000.0, 1000.0, 1500.0]
     );
 }
+
+#[test]
+fn orders_for_one_dose_and_for_days_of_the_week() {
+    let timing = |timing: Value| {
+        with(
+            order("o", "active", "2026-05-18T08:00:00Z", 1000.0, 12),
+            "/dosageInstruction/0/timing",
+            timing,
+        )
+    };
+    let once = facts(&[timing(
+        json!({"repeat": {"count": 1, "duration": 2, "durationUnit": "h"}}),
+    )]);
+    let o = &once.orders[0];
+    assert_eq!((o.regimen, o.once, o.once_duration_hours), (None, Some(1000.0), 2.0));
+    assert_eq!(o.unclear.as_deref(), Some("order-unclear-once"));
+    let bare = facts(&[timing(json!({}))]);
+    let o = &bare.orders[0];
+    assert_eq!((o.regimen, o.once, o.once_duration_hours), (None, Some(1000.0), 1.0));
+    assert_eq!(o.unclear.as_deref(), Some("order-unclear-no-timing"));
+    assert!(bare.given.is_empty());
+    let per_size = json!({"value": 75, "unit": "mg/m2", "system": UCUM, "code": "mg/m2"});
+    let per_size = with(
+        timing(json!({})),
+        "/dosageInstruction/0/doseAndRate/0/doseQuantity",
+        per_size,
+    );
+    let got = facts(&[per_size]);
+    assert_eq!(got.orders[0].once, None);
+    assert_eq!(got.orders[0].unclear.as_deref(), Some("order-unclear-per-weight"));
+
+    let weekly = facts(&[timing(
+        json!({"repeat": {"frequency": 1, "period": 8, "periodUnit": "wk",
+        "boundsPeriod": {"start": "2026-01-01", "end": "2027-01-01"}}}),
+    )]);
+    assert_eq!(weekly.orders[0].regimen.unwrap().interval_hours, 1344.0);
+    assert!(weekly.orders[0].active && weekly.orders[0].once.is_none());
+    let days = facts(&[timing(json!({"repeat": {"dayOfWeek": ["mon", "wed", "fri"]}}))]);
+    assert_eq!(days.orders[0].regimen.unwrap().interval_hours, 56.0);
+    assert!(ids(&days.assumed).contains(&"remark-order-days"));
+    // The doses themselves are on their days: Monday the 18th to Friday the 29th of May.
+    let dates: Vec<String> = days
+        .given
+        .iter()
+        .map(|g| g.time.to_string()[8..10].to_owned())
+        .collect();
+    assert_eq!(dates, ["18", "20", "22", "25", "27", "29"]);
+    let wrong = facts(&[timing(json!({"repeat": {"dayOfWeek": ["mon", "someday"]}}))]);
+    assert_eq!(wrong.orders[0].unclear.as_deref(), Some("order-unclear-timing"));
+}
+
+#[test]
+fn doses_counted_in_tablets() {
+    let tablets = json!({"value": 2, "unit": "tablet", "system": UCUM, "code": "{tbl}"});
+    let product = |strength: Value| {
+        json!({"resourceType": "Medication", "id": "m", "ingredient": [{"strength": strength,
+            "itemCodeableConcept": {"coding": [{"system": RXNORM, "code": "11124"}]}}]})
+    };
+    let known = json!({"numerator": {"value": 125, "unit": "mg"}, "denominator": {"value": 1, "unit": "{tbl}"}});
+    let reference = json!({"reference": "Medication/m"});
+    let o = order("o", "active", "2026-05-29T08:00:00Z", 1000.0, 12);
+    let o = with(o, "/dosageInstruction/0/doseAndRate/0/doseQuantity", tablets.clone());
+    let o = with(
+        without(o, "medicationCodeableConcept"),
+        "/medicationReference",
+        reference.clone(),
+    );
+    let d = with(
+        without(d(), "medicationCodeableConcept"),
+        "/medicationReference",
+        reference,
+    );
+    let d = with(d, "/dosage/dose", tablets);
+    let got = facts(&[o.clone(), d.clone(), product(known)]);
+    assert_eq!(got.orders[0].regimen.unwrap().amount, 250.0);
+    assert_eq!(got.given[0].amount, 250.0);
+    for strength in [
+        Value::Null,
+        json!(7),
+        json!({"numerator": {"value": 125, "unit": "mg"}}),
+    ] {
+        let got = facts(&[o.clone(), d.clone(), product(strength)]);
+        assert_eq!(got.orders[0].unclear.as_deref(), Some("order-unclear-dose-unit"));
+        assert_eq!(ids(&got.ignored), ["remark-dose-unit"]);
+    }
+}

@@ -66,3 +66,18 @@ fn a_medication_beside_the_draft() {
     assert_eq!(orders[0].unclear.as_deref(), Some("order-unclear-no-dosage"));
     assert_eq!(orders[0].medication_codes.len(), 1);
 }
+
+#[test]
+fn drafts_for_days_of_the_week_and_for_one_dose() {
+    let mut draft = order("d1", "draft", "2026-05-30T12:00:00Z", 2000.0, 8);
+    draft["dosageInstruction"][0]["timing"] = json!({"repeat": {"frequency": 3, "period": 1, "periodUnit": "wk",
+        "dayOfWeek": ["mon", "wed", "fri"]}});
+    let (orders, remarks) = drafts(&draft);
+    assert_eq!(orders[0].regimen.unwrap().interval_hours, 56.0);
+    assert!(ids(&remarks).contains(&"remark-order-days"));
+    draft["dosageInstruction"][0]["timing"] = json!({"repeat": {"dayOfWeek": [7, {}, "mon"]}});
+    assert_eq!(drafts(&draft).0[0].unclear.as_deref(), Some("order-unclear-timing"));
+    draft["dosageInstruction"][0].as_object_mut().unwrap().remove("timing");
+    let (orders, _) = drafts(&draft);
+    assert_eq!((orders[0].regimen, orders[0].once), (None, Some(2000.0)));
+}

@@ -3,9 +3,13 @@
 mod doses;
 mod drafts;
 mod fixtures;
+mod genotypes;
+mod lesions;
+mod medicated;
 mod mutations;
 mod observations;
 mod record;
+mod tested;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -37,6 +41,7 @@ fn covariate(name: &str, codes: &[&str], unit: &str, plausible: (f64, f64), with
         plausible: Some(plausible),
         within: within.map(SignedDuration::from_hours),
         use_as: UseAs::Covariate,
+        sum_per_day: false,
     }
 }
 
@@ -57,13 +62,15 @@ fn needs() -> Needs {
                 name: "dialysis".into(),
                 codes: vec![code(SNOMED, "265764009")],
                 within: Some(SignedDuration::from_hours(240)),
+                ..Flag::default()
             },
             Flag {
                 name: "pregnancy".into(),
                 codes: vec![code("http://hl7.org/fhir/sid/icd-10-cm", "O*")],
-                within: None,
+                ..Flag::default()
             },
         ],
+        categories: Vec::new(),
         drug: Some(Drug {
             name: "vancomycin".into(),
             codes: vec![code(RXNORM, "11124")],
@@ -97,15 +104,20 @@ fn patient() -> Value {
 
 /// Reads the patient and these resources, and holds that their order does not matter.
 fn facts(resources: &[Value]) -> Facts {
+    facts_for(&needs(), resources)
+}
+
+/// The same for other needs.
+fn facts_for(needs: &Needs, resources: &[Value]) -> Facts {
     let mut all: Vec<Box<RawValue>> = vec![raw(&patient())];
     all.extend(resources.iter().map(raw));
     let refs: Vec<&RawValue> = all.iter().map(AsRef::as_ref).collect();
     let back: Vec<&RawValue> = refs.iter().rev().copied().collect();
-    let (needs, terminology, ctx) = (needs(), Terminology::default(), context(NOW));
-    let facts = read(&refs, &needs, &terminology, &ctx).unwrap();
+    let (terminology, ctx) = (Terminology::default(), context(NOW));
+    let facts = read(&refs, needs, &terminology, &ctx).unwrap();
     assert_eq!(
         facts,
-        read(&back, &needs, &terminology, &ctx).unwrap(),
+        read(&back, needs, &terminology, &ctx).unwrap(),
         "the order of the record shows"
     );
     facts

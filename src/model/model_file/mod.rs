@@ -21,10 +21,11 @@ mod read;
 pub use super::table::FileError as ModelError;
 pub use checks::{CheckResult, ClassFit, FitError};
 pub use measures::Measure;
+pub(crate) use person::with_class;
 pub use person::{Individual, InputError, Known};
 
 use crate::engine::{End, System};
-use crate::lang::Program;
+use crate::lang::{Program, Unit};
 
 /// What kind of value an input has.
 #[derive(Debug, Clone, PartialEq)]
@@ -192,6 +193,15 @@ impl Model {
     /// The system the engine simulates.
     pub fn system(&self) -> &System {
         &self.system
+    }
+
+    /// How many hours the unit of time has; not-a-number when it is no unit of time.
+    pub fn hours_per_time(&self) -> f64 {
+        let unit = |code: &str| Unit::parse(code).ok();
+        match (unit(&self.time_unit), unit("h")) {
+            (Some(own), Some(hour)) if own.same_kind(&hour) => own.ratio(&hour),
+            _ => f64::NAN,
+        }
     }
 
     /// Recomputes every worked number in the file.

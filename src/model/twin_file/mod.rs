@@ -1,8 +1,12 @@
 //! The clinician's file, `twin.toml`: the decision, whom it is for, what is read from the record, the treatments that
-//! can be simulated, goals and harms, wording. Read strictly: an unknown key, a wrong type or a name that points
-//! nowhere is an error with file, line and column.
+//! can be simulated, goals and harms, rules, wording, the model card. Read strictly: an unknown key, a wrong type or a name that
+//! points nowhere is an error with file, line and column.
 
+mod card;
+mod goals;
 mod read;
+mod record;
+mod treatment;
 
 use std::collections::BTreeMap;
 
@@ -10,7 +14,15 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 pub use super::table::FileError as TwinFileError;
-use crate::patient::needs::{AssumedInfusion, Code, Needs};
+use crate::{
+    model::formula::Formula,
+    patient::needs::Needs,
+};
+pub use card::{ATTRIBUTES, ModelCard};
+pub use goals::{
+    Goal, Harm, Limits, Measure, Range, Rule, RuleOrder, RulePlan, Since, Take, Urgency, Window,
+};
+pub use treatment::{Doses, Enters, Loading, Route, Schedule, Treatment};
 
 /// A text in the languages that cards speak.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -42,28 +54,48 @@ pub enum Status {
     Draft,
 }
 
-/// A limit on an input beyond which the twin refuses.
+/// Which moment is time 0 of the models.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Origin {
+    /// The first dose or observed value of the record.
+    #[default]
+    FirstRecord,
+    /// The first dose of the record; now, when there is none.
+    FirstDose,
+    /// Such that the newest value of a record item is the time of the models when it was recorded (gestational age).
+    Input {
+        /// The item.
+        item: String,
+        /// Hours in its unit.
+        hours: f64,
+    },
+}
+
+/// A limit beyond which the twin refuses.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Applies {
-    /// Input of the models (`age`, `wt`).
+    /// A value at hand (`age`, `wt`).
     pub input: String,
-    /// Lowest and highest value, in the input's unit.
+    /// Lowest and highest value, in its unit.
     pub range: [f64; 2],
     /// Where the limit comes from.
     pub source: String,
 }
 
-/// A flag that makes the twin refuse.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Something that makes the twin refuse.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Refuse {
-    /// Name of a `[flag.…]`.
-    pub flag: String,
+    /// When.
+    pub when: Formula,
+    /// The flag that it is about, if it is about one.
+    pub flag: Option<String>,
     /// What is wrong.
     pub say: Text,
-    /// What would help.
-    pub help: Text,
+    /// What would help; the local guideline, when not said.
+    pub help: Option<Text>,
+    /// How loudly it is said.
+    pub urgency: Urgency,
 }
 
 /// A covariate that must not have moved too fast.
@@ -73,7 +105,7 @@ pub struct Unstable {
     pub input: String,
     /// Window before now.
     pub within: SignedDuration,
-    /// Relative change from lowest to highest that is too much (0.5 = 50 %).
+    /// Relative change from an earlier to a later value that is too much (0.5 = 50 %).
     pub change: f64,
     /// What is wrong.
     pub say: Text,
@@ -81,140 +113,109 @@ pub struct Unstable {
     pub help: Text,
 }
 
-/// Something to add to the card when a measured value is high.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Something to add to the card.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Caution {
-    /// A measured covariate.
-    pub input: String,
-    /// Said above this value.
-    pub above: f64,
+    /// When.
+    pub when: Cautioned,
     /// What to say.
     pub say: Text,
+    /// Whether it is said even when the plan is on target.
+    pub loud: bool,
 }
 
-/// Doses and intervals to be compared.
+/// When a caution holds.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Treatment {
-    /// Name of the drug for cards and orders.
-    pub name: Text,
-    /// System and code of the drug, for orders.
-    pub codes: Vec<Code>,
-    /// Route, for orders.
-    pub route: Option<Route>,
-    /// Doses, ascending, in `unit`.
-    pub dose: Vec<f64>,
-    /// UCUM unit of a dose.
+pub enum Cautioned {
+    /// While this holds.
+    When(Formula),
+    /// While nothing is known of this record item or category.
+    Missing(String),
+}
+
+/// A test that must have been negative before an order is offered with one click.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Screen {
+    /// Name of a flag with tests.
+    pub flag: String,
+    /// What is missing.
+    pub say: Text,
+    /// What would help.
+    pub help: Text,
+}
+
+/// An input computed from others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Derived {
+    /// Name in the models.
+    pub name: String,
+    /// UCUM unit.
     pub unit: String,
-    /// Intervals in hours, preferred first.
-    pub every: Vec<f64>,
-    /// Length of an infusion.
-    pub infusion: AssumedInfusion,
-    /// Highest dose a day, in `unit`.
-    pub daily_max: f64,
-    /// Highest single dose, in `unit`.
-    pub single_max: f64,
-    /// Loading dose, when the drug has one.
-    pub loading: Option<Loading>,
-    /// A dose this recent, or an active order, means that the patient is on treatment.
-    pub recent: SignedDuration,
+    /// How it is computed.
+    pub is: Formula,
+    /// What cards call it; not shown when absent.
+    pub title: Option<Text>,
 }
 
-/// Route written into draft orders.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// In words.
-    pub text: Text,
-    /// SNOMED CT code.
-    pub snomed: Option<String>,
-}
-
-/// Loading dose by body weight.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Loading {
-    /// Input that it is multiplied with (`wt`).
-    pub input: String,
-    /// Doses per kilogram to be compared.
-    pub per_kg: Vec<f64>,
-    /// Rounded to a multiple of this.
-    pub round_to: f64,
-    /// Never more than this.
-    pub max: f64,
-}
-
-/// What makes a level unusable, and how to order one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Level {
-    /// A level drawn sooner than this after the end of an infusion is left out.
-    pub not_before: SignedDuration,
-    /// A weighted residual beyond this in every model contradicts the dosing history.
-    pub misfit: f64,
-    /// LOINC code of the order for a new level.
-    pub order_loinc: String,
-}
-
-/// What can be measured on a simulated course.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// Which values of a record item the models are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Measure {
-    /// Area under the curve over 24 h at steady state.
-    Auc24,
-    /// Highest value over an interval at steady state.
-    Peak,
-    /// Value at the end of an interval at steady state.
-    Trough,
+pub enum Use {
+    /// The newest that is fresh.
+    #[default]
+    Newest,
+    /// The newest before the first dose; the newest, when there is no dose.
+    Baseline,
+    /// Each from its time on.
+    Each,
 }
 
-impl Measure {
-    /// As written in the file.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auc24 => "auc24",
-            Self::Peak => "peak",
-            Self::Trough => "trough",
-        }
-    }
+/// What a record item is to the models.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Role {
+    /// An input, or only read by formulas.
+    Covariate(Use),
+    /// An observation of the output of the same name.
+    Observed {
+        /// For a drug level: values sooner than this after the end of a dose are left out, and so are those before any
+        /// dose.
+        not_before: Option<SignedDuration>,
+        /// LOINC code of the order for a new one.
+        order_loinc: Option<String>,
+    },
 }
 
-/// The goal of treatment.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Goal {
-    /// What is measured.
-    pub measure: Measure,
-    /// Output of the models.
-    pub output: String,
-    /// Target range.
-    pub within: [f64; 2],
-    /// UCUM unit of the measure.
-    pub unit: String,
-    /// Short name.
-    pub label: Text,
-    /// Guideline.
-    pub source: String,
+/// A value computed from others of the same time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// How, over the items it is computed from.
+    pub is: Formula,
+    /// The items; the first gives time and source.
+    pub from: Vec<String>,
+    /// How far apart in time they may lie.
+    pub apart: SignedDuration,
 }
 
-/// The harm that is weighed against the goal.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Harm {
-    /// What is measured.
-    pub measure: Measure,
-    /// Output of the models.
-    pub output: String,
-    /// Harm is counted above this.
-    pub above: f64,
-    /// An option whose median exceeds this is never suggested.
-    pub blocked_above: f64,
-    /// Weight in the score.
-    pub weight: f64,
-    /// The harm, in words.
-    pub label: Text,
-    /// Guideline.
-    pub source: String,
+/// A record item beyond how it is read: [`Needs::measured`] has that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// Name in the file.
+    pub name: String,
+    /// What it is to the models.
+    pub role: Role,
+    /// How it is computed where it is not recorded.
+    pub score: Option<Score>,
+}
+
+/// A flag that is decided by the code under which an item was recorded, for example an assay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedAs {
+    /// The flag.
+    pub flag: String,
+    /// The item.
+    pub item: String,
+    /// Codes that make it true; any other makes it false.
+    pub codes: Vec<crate::patient::needs::Code>,
 }
 
 /// When a card is shown and when an option is recommended.
@@ -225,16 +226,35 @@ pub struct AdviceRules {
     pub margin: f64,
     /// When no card is needed.
     pub quiet: Quiet,
+    /// Whether plans are also judged on their first 24 hours while no dose has been given.
+    #[serde(default)]
+    pub first_day: bool,
+    /// A weighted residual beyond this in every model contradicts the dosing history.
+    #[serde(default = "misfit")]
+    pub misfit: f64,
+}
+
+fn misfit() -> f64 {
+    3.0
 }
 
 /// The present plan is on target.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quiet {
-    /// Chance of the goal at least.
+    /// Chance of the first goal at least.
     pub goal: f64,
-    /// Chance of harm at most.
+    /// Chance of each harm at most.
     pub harm: f64,
+}
+
+/// What is drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Output of the models.
+    pub output: String,
+    /// How far ahead.
+    pub ahead: SignedDuration,
 }
 
 /// A reason that clinicians may give for not following a card.
@@ -247,7 +267,7 @@ pub struct OverrideReason {
     pub say: Text,
 }
 
-/// A record item with what cards call it.
+/// What cards call something, and whether the twin can do without.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     /// For cards.
@@ -275,32 +295,50 @@ pub struct TwinFile {
     pub models: Vec<String>,
     /// Guideline or paper that cards link to.
     pub link: String,
+    /// How many parameter sets are simulated, when not as many as the server's settings say.
+    pub draws: Option<usize>,
+    /// Time 0 of the models.
+    pub origin: Origin,
+    /// The model card.
+    pub card: ModelCard,
     /// Limits on inputs.
     pub applies: Vec<Applies>,
-    /// Flags that refuse.
+    /// What refuses.
     pub refuse: Vec<Refuse>,
     /// Covariates that must be stable.
     pub unstable: Vec<Unstable>,
     /// Things to add.
     pub cautions: Vec<Caution>,
+    /// Tests without which nothing is offered with one click.
+    pub screens: Vec<Screen>,
+    /// Inputs computed from others, in order.
+    pub derived: Vec<Derived>,
     /// Input that takes the age in years.
-    pub age_input: String,
+    pub age_input: Option<String>,
     /// Input that takes 1 for female, 0 for male.
-    pub female_input: String,
+    pub female_input: Option<String>,
     /// What is read from the record.
     pub needs: Needs,
-    /// Titles of record items and flags by name.
+    /// What record items are to the models, in the order of [`Needs::measured`].
+    pub items: Vec<Item>,
+    /// Flags decided by the code of a record item.
+    pub recorded_as: Vec<RecordedAs>,
+    /// Titles of record items, categories and flags by name.
     pub named: BTreeMap<String, Named>,
     /// Candidates.
     pub treatment: Treatment,
-    /// Rules about levels.
-    pub level: Level,
-    /// Goal.
-    pub goal: Goal,
-    /// Harm.
-    pub harm: Harm,
+    /// Numbers taken from simulated courses.
+    pub measures: Vec<Measure>,
+    /// Goals; the first is the one that headlines name.
+    pub goals: Vec<Goal>,
+    /// Harms.
+    pub harms: Vec<Harm>,
+    /// Rules of policy.
+    pub rules: Vec<Rule>,
     /// Rules of advice.
     pub advice: AdviceRules,
+    /// What is drawn.
+    pub picture: Picture,
     /// Override reasons.
     pub overrides: Vec<OverrideReason>,
 }
@@ -324,62 +362,35 @@ impl TwinFile {
             .map_or("", |m| m.unit.as_str())
     }
 
-    /// What cards call a record item or flag; its name in the file when that says nothing.
+    /// What cards call a record item, category or flag; its name in the file when that says nothing.
     #[must_use]
     pub fn title<'a>(&'a self, name: &'a str, language: &str) -> &'a str {
         self.named.get(name).map_or(name, |n| n.title.get(language))
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const VANCOMYCIN: &str = include_str!("../../../models/vancomycin/twin.toml");
-
-    fn broken(from: &str, to: &str) -> TwinFileError {
-        assert!(VANCOMYCIN.contains(from), "the test edits text that is there");
-        TwinFile::parse("twin.toml", &VANCOMYCIN.replacen(from, to, 1)).unwrap_err()
+    /// What a record item is to the models.
+    #[must_use]
+    pub fn item(&self, name: &str) -> Option<&Item> {
+        self.items.iter().find(|i| i.name == name)
     }
 
-    #[test]
-    fn the_shipped_file_is_read() {
-        let twin = TwinFile::parse("twin.toml", VANCOMYCIN).unwrap();
-        assert_eq!(twin.models, ["goti-2018", "thomson-2009", "colin-2019"]);
-        assert_eq!(twin.treatment.every, [12.0, 8.0, 24.0, 48.0]);
-        assert_eq!(twin.needs.measured.len(), 4);
-        assert!(twin.named["C"].optional && !twin.named["scr"].optional);
+    /// The items that are observations of the models' outputs.
+    pub fn observed(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(|i| matches!(i.role, Role::Observed { .. }))
     }
 
-    #[test]
-    fn an_unknown_key_is_named_with_its_place() {
-        let e = broken("margin = 0.10", "margins = 0.10");
-        assert!(e.message.contains("margins"), "{e}");
-        let line = VANCOMYCIN.lines().position(|l| l.starts_with("margin")).unwrap() + 1;
-        assert_eq!((e.line, e.column), (line, 1));
+    /// The first goal, which headlines name, with its measure. There is always one.
+    #[must_use]
+    pub fn headline(&self) -> Option<(&Goal, &Measure)> {
+        let goal = self.goals.first()?;
+        Some((goal, self.measures.get(goal.measure)?))
     }
 
-    #[test]
-    fn a_flag_that_is_not_defined_is_an_error() {
-        let e = broken("flag = \"pregnant\"", "flag = \"pregnnt\"");
-        assert!(e.message.contains("pregnnt"), "{e}");
-    }
-
-    #[test]
-    fn a_length_of_time_needs_its_unit() {
-        let e = broken("recent   = \"72 h\"", "recent   = \"72\"");
-        assert!(e.message.contains("number and min, h or d"), "{e}");
-    }
-
-    #[test]
-    fn doses_must_ascend() {
-        let e = broken("[500, 750,", "[750, 500,");
-        assert!(e.message.contains("ascending"), "{e}");
-    }
-
-    #[test]
-    fn an_id_must_fit_in_a_url() {
-        let e = broken("id      = \"vancomycin\"", "id      = \"Vanco mycin\"");
-        assert!(e.message.contains("URL"), "{e}");
+    /// The measured output that the twin is about for its reader: that of the picture when it is observed, else the first that is.
+    #[must_use]
+    pub fn level(&self) -> Option<&Item> {
+        self.observed()
+            .find(|i| i.name == self.picture.output)
+            .or_else(|| self.observed().next())
     }
 }
