@@ -52,7 +52,50 @@ fn main() {
             request().1.len()
         );
     }
+    if all {
+        every_twin();
+    }
     divan::main();
+}
+
+/// CPU time of a hook that concerns one twin, for a sample patient of each: a patient never seen, the same patient with an order
+/// that differs by a millionth, and the same question again.
+fn every_twin() {
+    println!("twin (patient): cold / known twin, another order / same question, ms of CPU");
+    let mut client = Client::new();
+    let people: Value = serde_json::from_str(&client.get("/demo/patients")).unwrap();
+    for person in people.as_array().unwrap() {
+        let (id, twin) = (person["id"].as_str().unwrap(), person["twin"].as_str().unwrap());
+        let hook = person["hooks"][0].as_str().unwrap();
+        let service = format!("{twin}-{hook}");
+        let text = client.get(&format!("/demo/request/{id}/{service}?bare=1"));
+        let path: &'static str = Box::leak(format!("/cds-services/{service}").into_boxed_str());
+        let advised = client.ask(&(path, text.clone())).contains("\"options\"");
+        if !advised {
+            continue;
+        }
+        let mut measure = |calls: u32, body: &dyn Fn(u32) -> String| {
+            let before = cpu_ms();
+            for call in 0..calls {
+                client.ask(&(path, body(call)));
+            }
+            (cpu_ms() - before) / f64::from(calls)
+        };
+        // Another name in every place makes another patient.
+        let cold = measure(10, &|call| text.replace(id, &format!("{id}-{call}")));
+        let other = measure(10, &|call| {
+            let mut request: Value = serde_json::from_str(&text).unwrap();
+            let dose = request.pointer_mut(
+                "/context/draftOrders/entry/0/resource/dosageInstruction/0/doseAndRate/0/doseQuantity/value",
+            );
+            if let Some(dose) = dose {
+                *dose = json!(dose.as_f64().unwrap() * (1.0 + 1e-6 * f64::from(call + 1)));
+            }
+            request.to_string()
+        });
+        let same = measure(20, &|_| text.clone());
+        println!("{twin} ({id}): {cold:.0} / {other:.0} / {same:.1}");
+    }
 }
 
 /// CPU milliseconds of this process so far, all threads.
@@ -177,16 +220,21 @@ impl Client {
         self.answer()
     }
 
-    fn call(&mut self, (path, body): &(&'static str, String)) -> String {
+    /// An answer with a card.
+    fn call(&mut self, request: &(&'static str, String)) -> String {
+        let answer = self.ask(request);
+        assert!(answer.contains("\"summary\""), "{answer}");
+        answer
+    }
+
+    fn ask(&mut self, (path, body): &(&'static str, String)) -> String {
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         self.0.get_mut().write_all(head.as_bytes()).unwrap();
         self.0.get_mut().write_all(body.as_bytes()).unwrap();
-        let answer = self.answer();
-        assert!(answer.contains("\"summary\""), "{answer}");
-        answer
+        self.answer()
     }
 
     fn answer(&mut self) -> String {

@@ -83,8 +83,9 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// The alternatives to show, best first: up to `n`, the present plan not among them. Where the headline is an exposure, one for
-    /// each daily dose, since the same daily dose has the same exposure. None when the present plan is on target.
+    /// The alternatives to show, best first: up to `n`, the present plan not among them. Of plans that are only put off by
+    /// different times the best one; where the headline is an exposure, one for each daily dose, since the same daily dose has
+    /// the same exposure. None when the present plan is on target.
     #[must_use]
     pub fn alternatives(&self, file: &TwinFile, n: usize) -> Vec<usize> {
         let mut shown: Vec<usize> = Vec::new();
@@ -96,7 +97,9 @@ impl Advice {
             .is_some_and(|(_, m)| m.take == Take::Area && m.window == Window::Steady);
         for (i, option) in self.options.iter().enumerate() {
             let alike = |other: &Evaluated| {
-                exposure && (other.plan.daily_dose() - option.plan.daily_dose()).abs() < 1e-6
+                let (a, b) = (&other.plan, &option.plan);
+                let put_off = a.delay != b.delay && a.regimen == b.regimen && a.pattern == b.pattern;
+                put_off || (exposure && (a.daily_dose() - b.daily_dose()).abs() < 1e-6)
             };
             let known = |j: &usize| self.options.get(*j).is_some_and(alike);
             let offered = option.plan.kind == Kind::Change && !option.blocked;
@@ -286,7 +289,8 @@ pub fn decide(mut options: Vec<Evaluated>, file: &TwinFile, targets: &Targets) -
         (_, None) => Decision::NothingSuitable,
         (None, Some((index, _))) => Decision::Recommend(index),
         (Some(present), Some((index, option)))
-            if option.score >= present.score + file.advice.margin || (present.blocked && option.score > present.score) =>
+            if option.score >= present.score + file.advice.margin
+                || (present.blocked && option.score > present.score) =>
         {
             Decision::Recommend(index)
         }

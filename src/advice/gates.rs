@@ -167,10 +167,20 @@ pub fn check(
 /// Whether everything is there that the twin cannot do without.
 fn missing(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone, language: &str) -> Result<(), Refusal> {
     if file.age_input.is_some() && age_years(facts, now, zone).is_none() {
-        return Err(Refusal::new("age-missing", "refuse-age-missing", "help-age-missing", []));
+        return Err(Refusal::new(
+            "age-missing",
+            "refuse-age-missing",
+            "help-age-missing",
+            [],
+        ));
     }
     if file.female_input.is_some() && facts.person.sex == Sex::Unknown {
-        return Err(Refusal::new("sex-missing", "refuse-sex-missing", "help-sex-missing", []));
+        return Err(Refusal::new(
+            "sex-missing",
+            "refuse-sex-missing",
+            "help-sex-missing",
+            [],
+        ));
     }
     let title = |name: &str| file.title(name, language).to_owned();
     let needed = |name: &str| file.named.get(name).is_some_and(|n| !n.optional);
@@ -233,7 +243,11 @@ pub fn item_title(file: &TwinFile, name: &str, language: &str) -> String {
     if file.age_input.as_deref() == Some(name) {
         return Wording::of(Language::from_tag(language)).say("item-age", []);
     }
-    let derived = file.derived.iter().find(|d| d.name == name).and_then(|d| d.title.as_ref());
+    let derived = file
+        .derived
+        .iter()
+        .find(|d| d.name == name)
+        .and_then(|d| d.title.as_ref());
     derived.map_or_else(|| file.title(name, language).to_owned(), |t| t.get(language).to_owned())
 }
 

@@ -16,7 +16,7 @@ use crate::{
         ledger::Ledger,
         personalise::{Batch, KeyParameter, Twin},
         plan::{Kind, Plan, grid, loading_doses, practical, same},
-        simulate::{Curves, FOLLOWED, Ready, Simulator},
+        simulate::{Curves, FOLLOWED, Ready, Simulated, Simulator},
         values::gather,
     },
     wording::{Language, Wording, number, significant},
@@ -31,6 +31,8 @@ use super::{
 
 /// Alternatives that a card lists.
 pub const LISTED: usize = 3;
+/// Plans that are followed with all draws, when there are many.
+const SHORT: usize = 8;
 
 /// What is asked.
 pub struct Question<'a> {
@@ -228,21 +230,37 @@ fn simulate(
     let plans = candidates(file, facts, keep.as_ref(), &twin.values);
     let targets = Targets::of(file, &twin.values);
     let first_day = file.advice.first_day && twin.ledger.doses.is_empty();
+    let plans = shortlist(&simulator, file, &targets, plans).map_err(failed)?;
     let ready = simulator.ready().map_err(failed)?;
     let simulated = ready.run(&plans, &needed(file), first_day).map_err(failed)?;
-    let evaluated = simulated.iter().map(|s| evaluate(s, file, &targets, first_day)).collect();
+    let evaluated = simulated
+        .iter()
+        .map(|s| evaluate(s, file, &targets, first_day))
+        .collect();
     let mut advice = decide(evaluated, file, &targets);
     let mut shown = advice.alternatives(file, LISTED);
     shown.extend(advice.keep);
     shown.extend(advice.stop);
     complete(&ready, file, &mut advice, &shown).map_err(failed)?;
-    let rules = rules(&ready, file, &advice, &twin.values).map_err(failed)?;
-    let drawn = advice.alternatives(file, 1).into_iter().chain(advice.keep).chain(advice.stop);
-    let drawn: Vec<Plan> = drawn.filter_map(|i| Some(advice.options.get(i)?.plan.clone())).collect();
+    let rules = rules(&ready, file, &advice, &twin.values, simulated).map_err(failed)?;
+    let drawn = advice
+        .alternatives(file, 1)
+        .into_iter()
+        .chain(advice.keep)
+        .chain(advice.stop);
+    let drawn: Vec<Plan> = drawn
+        .filter_map(|i| Some(advice.options.get(i)?.plan.clone()))
+        .collect();
     let curves = simulator.curves(&drawn).map_err(failed)?;
     let key = twin.key_parameter(simulator.batches());
     let open = |screen: &Screen| !facts.tested_negative.contains_key(&screen.flag);
-    let screens = file.screens.iter().enumerate().filter(|(_, s)| open(s)).map(|(i, _)| i).collect();
+    let screens = file
+        .screens
+        .iter()
+        .enumerate()
+        .filter(|(_, s)| open(s))
+        .map(|(i, _)| i)
+        .collect();
     Ok(Advised {
         advice,
         present: plan,
@@ -255,6 +273,29 @@ fn simulate(
     })
 }
 
+/// Of many plans that must be followed in time, the ones that few draws find best, with the present plan and the course without
+/// treatment.
+fn shortlist(
+    simulator: &Simulator<'_>,
+    file: &TwinFile,
+    targets: &Targets,
+    plans: Vec<Plan>,
+) -> Result<Vec<Plan>, crate::engine::EngineError> {
+    let rough = match simulator.roughly() {
+        Some(rough) if plans.len() > SHORT + SHORT / 2 => rough,
+        _ => return Ok(plans),
+    };
+    let simulated = rough.ready()?.run(&plans, &needed(file), false)?;
+    let evaluated = simulated.iter().map(|s| evaluate(s, file, targets, false)).collect();
+    let mut left = SHORT;
+    let kept = decide(evaluated, file, targets).options.into_iter().filter(|option| {
+        let listed = option.plan.kind != Kind::Change || left > 0;
+        left -= usize::from(option.plan.kind == Kind::Change && left > 0);
+        listed
+    });
+    Ok(kept.map(|option| option.plan).collect())
+}
+
 /// Takes all measures of the options that are shown.
 fn complete(
     ready: &Ready<'_>,
@@ -262,7 +303,10 @@ fn complete(
     advice: &mut Advice,
     shown: &[usize],
 ) -> Result<(), crate::engine::EngineError> {
-    let plans: Vec<Plan> = shown.iter().filter_map(|i| Some(advice.options.get(*i)?.plan.clone())).collect();
+    let plans: Vec<Plan> = shown
+        .iter()
+        .filter_map(|i| Some(advice.options.get(*i)?.plan.clone()))
+        .collect();
     let known = needed(file);
     let exposure = file.headline().is_some_and(|(_, m)| {
         m.take == crate::model::twin_file::Take::Area && m.window == crate::model::twin_file::Window::Steady
@@ -287,46 +331,58 @@ fn complete(
     Ok(())
 }
 
-/// The rules that hold, the loudest first.
+/// The rules that hold, the loudest first. `known` is what has been simulated already.
 fn rules(
     ready: &Ready<'_>,
     file: &TwinFile,
     advice: &Advice,
     values: &Values,
+    mut known: Vec<Simulated>,
 ) -> Result<Vec<usize>, crate::engine::EngineError> {
-    let holds = |rule: &Rule| -> Result<bool, crate::engine::EngineError> {
-        if rule.when.as_ref().is_some_and(|when| !when.holds(values)) {
-            return Ok(false);
+    let place = |rule: &Rule| match (rule.plan, advice.decision) {
+        (RulePlan::Keep, _) => advice.keep.or(advice.stop),
+        (RulePlan::Stop, _) => advice.stop,
+        (RulePlan::Best, Decision::Recommend(i)) => Some(i),
+        (RulePlan::Best, _) => advice.alternatives(file, 1).first().copied().or(advice.keep),
+    };
+    let plan = |rule: &Rule| {
+        place(rule)
+            .and_then(|i| advice.options.get(i))
+            .map(|option| &option.plan)
+    };
+    let possible = |rule: &&Rule| rule.when.as_ref().is_none_or(|when| when.holds(values));
+    // What rules ask and nobody has asked yet is followed once for each plan.
+    for simulated in &mut known {
+        let asked = file
+            .rules
+            .iter()
+            .filter(possible)
+            .filter(|rule| plan(rule) == Some(&simulated.plan));
+        let mut measures: Vec<usize> = asked.filter_map(|rule| Some(rule.predicted.as_ref()?.0)).collect();
+        measures.retain(|measure| !simulated.values.contains_key(measure));
+        measures.sort_unstable();
+        measures.dedup();
+        if !measures.is_empty() {
+            let more = ready.run(std::slice::from_ref(&simulated.plan), &measures, false)?;
+            simulated.values.extend(more.into_iter().flat_map(|m| m.values));
         }
+    }
+    let holds = |rule: &Rule| {
         let Some((measure, range, least)) = &rule.predicted else {
-            return Ok(true);
+            return true;
         };
-        let place = match rule.plan {
-            RulePlan::Keep => advice.keep.or(advice.stop),
-            RulePlan::Stop => advice.stop,
-            RulePlan::Best => match advice.decision {
-                Decision::Recommend(i) => Some(i),
-                _ => advice.alternatives(file, 1).first().copied().or(advice.keep),
-            },
-        };
-        let (Some(option), Some(limits)) = (place.and_then(|i| advice.options.get(i)), range.limits(values)) else {
-            return Ok(false);
-        };
-        let simulated = ready.run(std::slice::from_ref(&option.plan), &[*measure], false)?;
-        let sample = simulated.first().and_then(|s| s.values.get(measure));
-        Ok(sample.is_some_and(|sample| {
+        let simulated = plan(rule).and_then(|plan| known.iter().find(|s| s.plan == *plan));
+        let sample = simulated.and_then(|s| s.values.get(measure));
+        sample.zip(range.limits(values)).is_some_and(|(sample, limits)| {
             let within = sample.iter().filter(|x| limits.contain(**x)).count();
             #[expect(clippy::cast_precision_loss, reason = "numbers of draws are far smaller than 2^52")]
             let chance = within as f64 / sample.len().max(1) as f64;
             chance >= *least
-        }))
+        })
     };
-    let mut found = Vec::new();
-    for (place, rule) in file.rules.iter().enumerate() {
-        if holds(rule)? {
-            found.push(place);
-        }
-    }
+    let mut found: Vec<usize> = (0..file.rules.len())
+        .filter(|place| file.rules.get(*place).filter(possible).is_some_and(holds))
+        .collect();
     found.sort_by_key(|place| std::cmp::Reverse(file.rules.get(*place).map(|r| r.urgency)));
     Ok(found)
 }
@@ -335,7 +391,11 @@ fn rules(
 fn outside_the_list(file: &TwinFile, values: &Values, plan: &Present, language: Language) -> Refusal {
     let show = |v: f64| number(v, language);
     let treatment = &file.treatment;
-    let longest = treatment.every.iter().flat_map(|s| s.gaps.iter().copied()).fold(0.0, f64::max);
+    let longest = treatment
+        .every
+        .iter()
+        .flat_map(|s| s.gaps.iter().copied())
+        .fold(0.0, f64::max);
     let args = [
         ("amount", show(plan.regimen.amount)),
         ("interval", show(plan.regimen.interval_hours)),

@@ -41,10 +41,7 @@ pub fn on_treatment(facts: &Facts, treatment: &Treatment, now: Timestamp) -> boo
 /// The plan in force: an active order with a clear regimen, else what the last doses show.
 #[must_use]
 pub fn present(facts: &Facts, treatment: &Treatment, now: Timestamp) -> Option<Present> {
-    let order = facts
-        .orders
-        .iter()
-        .filter(|o| !o.draft && o.active)
+    let order = in_force(facts)
         .filter_map(|o| Some((o.start, regimen(o, treatment)?)))
         .max_by(|a, b| a.0.cmp(&b.0));
     if let Some((_, regimen)) = order {
@@ -73,7 +70,19 @@ pub fn gap<'a>(facts: &'a Facts, present: &Present) -> Option<(&'a Given, &'a Gi
 /// How many orders of the record are in force: more than one are given together, and none of them alone is the plan.
 #[must_use]
 pub fn active_orders(facts: &Facts) -> usize {
-    facts.orders.iter().filter(|o| !o.draft && o.active).count()
+    in_force(facts).count()
+}
+
+/// The orders of the record that are in force. What the patient is said to take (MedicationStatement) says the same as an order
+/// where there is one, and stands for it where there is none.
+fn in_force(facts: &Facts) -> impl Iterator<Item = &Order> {
+    let active = || facts.orders.iter().filter(|o| !o.draft && o.active);
+    let said = |o: &Order| {
+        let source = o.source.as_ref();
+        source.is_some_and(|s| s.reference.starts_with("MedicationStatement/"))
+    };
+    let ordered = active().any(|o| !said(o));
+    active().filter(move |o| !ordered || !said(o))
 }
 
 /// The regimen of a draft order, when it is clear.

@@ -52,7 +52,7 @@ pub(super) fn draw(twin: &Twin) -> Result<Picture, String> {
     let doses = doses(model, check);
     let ahead = file.picture.ahead.as_secs_f64() / 3600.0 / model.hours_per_time();
     let last = end(last_expected(check), &doses, ahead);
-    let times: Vec<f64> = (0..=POINTS).map(|i| last * f64::from(i) / f64::from(POINTS)).collect();
+    let times = grid(last, &doses);
     let subject = model
         .subject(&known(model, check), doses.clone(), Vec::new())
         .map_err(|e| e.to_string())?;
@@ -163,6 +163,19 @@ fn end(expected: f64, doses: &[Given], ahead: f64) -> f64 {
         }
     };
     if end.is_finite() && end > 0.0 { end } else { 1.0 }
+}
+
+/// Times of a curve: evenly spread, and where doses begin and have just ended, so that no peak is cut off.
+fn grid(last: f64, doses: &[Given]) -> Vec<f64> {
+    let even = (0..=POINTS).map(|i| last * f64::from(i) / f64::from(POINTS));
+    let edges = doses.iter().flat_map(|given| {
+        let Dose { time, duration, .. } = given.dose;
+        [time, time + duration.max(last * 1e-4)]
+    });
+    let mut times: Vec<f64> = even.chain(edges.filter(|t| (0.0..=last).contains(t))).collect();
+    times.sort_by(f64::total_cmp);
+    times.dedup();
+    times
 }
 
 /// The last time at which an example expects something.

@@ -23,6 +23,8 @@ pub struct FitOptions {
     pub precision: Precision,
     /// Slope of the objective function, a standard deviation of the prior, below which the bottom is reached.
     pub level: f64,
+    /// How many of the seven starting points are tried.
+    pub starts: usize,
 }
 
 impl FitOptions {
@@ -30,10 +32,11 @@ impl FitOptions {
     pub fn rough() -> Self {
         Self {
             precision: Precision {
-                relative: 1e-6,
+                relative: 1e-5,
                 ..Precision::default()
             },
             level: 1e-3,
+            starts: 3,
             ..Self::default()
         }
     }
@@ -46,6 +49,7 @@ impl Default for FitOptions {
             max_iterations: 100,
             precision: Precision::default(),
             level: 1e-8,
+            starts: 7,
         }
     }
 }
@@ -200,7 +204,7 @@ pub(crate) fn fit_from(
         modes.push(objective.mode(eta, ofv, covariance, true, 0));
     } else {
         let mut candidates: Vec<(Vec<f64>, f64, usize)> = Vec::new();
-        for start in starts {
+        for start in starts.iter().take(options.starts.max(1)) {
             let mut eta = start.clone();
             let found = objective.descend(&mut eta, 0.02, options.max_iterations, &candidates);
             let found =

@@ -89,7 +89,7 @@ impl<'a> Objective<'a> {
         }
         let times: Vec<f64> = self.observations.iter().map(|o| o.time).collect();
         let precision = Precision {
-            relative: self.precision.relative.max(1e-6),
+            relative: self.precision.relative.max(1e-5),
             ..self.precision
         };
         let width = self.system.outputs().len();

@@ -272,7 +272,7 @@ pub fn settle(reader: &mut Reader<'_>, given: Given) -> Vec<facts::Given> {
             ];
             reader.notes.ignore("remark-dose-twice", &args, Some(&dose.source));
         } else {
-            if dose.duration_assumed {
+            if dose.duration_assumed && dose.duration_hours > 0.0 {
                 reader
                     .notes
                     .assume_counted("remark-infusion-assumed", &[("name", &drug.name)]);

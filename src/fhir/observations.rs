@@ -283,7 +283,14 @@ fn one(
         };
         borrowed_unit = true;
     }
-    let value = match quantity.to(&measured.unit, Analyte::new(&measured.codes, measured.molar_mass)) {
+    let of_normal = measured
+        .percent
+        .filter(|_| quantity.ucum().is_ok_and(|unit| unit == "%"));
+    let converted = match of_normal {
+        Some(one) => quantity.number().map(|number| number * one),
+        None => quantity.to(&measured.unit, Analyte::new(&measured.codes, measured.molar_mass)),
+    };
+    let value = match converted {
         Ok(value) => value,
         Err(refused) => {
             let id = match refused {

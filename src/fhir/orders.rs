@@ -215,7 +215,7 @@ pub fn make(
         ),
         Err(why) => (None, Some(why.to_owned())),
     };
-    if understood.is_some_and(|u| u.duration_assumed) {
+    if understood.is_some_and(|u| u.duration_assumed && u.duration_hours > 0.0) {
         reader
             .notes
             .assume_counted("remark-order-infusion-assumed", &[("name", name)]);

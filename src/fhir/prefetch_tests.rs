@@ -74,7 +74,11 @@ async fn only_what_is_absent_is_fetched() {
         ("refused", KeyState::FetchFailed(Failure::Unauthorized), 0),
     ] {
         assert_eq!(gathered.states[key], state, "{key}");
-        assert_eq!(gathered.resources.get(key).map_or(0, |pages| pages.len()), pages, "{key}");
+        assert_eq!(
+            gathered.resources.get(key).map_or(0, |pages| pages.len()),
+            pages,
+            "{key}"
+        );
     }
     assert_eq!(
         gathered.states.len(),

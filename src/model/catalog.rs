@@ -122,7 +122,9 @@ fn check(file: &TwinFile, model: &Model) -> Result<(), String> {
     let by_treatment = match &file.treatment.into {
         Enters::Input { name, .. } => {
             if !model.inputs().iter().any(|i| i.name == *name) {
-                return Err(format!("[treatment] enters the input \"{name}\", which model \"{id}\" does not have"));
+                return Err(format!(
+                    "[treatment] enters the input \"{name}\", which model \"{id}\" does not have"
+                ));
             }
             Some(name)
         }
@@ -138,7 +140,10 @@ fn check(file: &TwinFile, model: &Model) -> Result<(), String> {
         if Some(name) == by_treatment {
             continue;
         }
-        let person = [&file.age_input, &file.female_input].into_iter().flatten().any(|n| n == name);
+        let person = [&file.age_input, &file.female_input]
+            .into_iter()
+            .flatten()
+            .any(|n| n == name);
         let flag = file.needs.flags.iter().any(|f| f.name == *name);
         if person || flag {
             continue;
@@ -155,7 +160,11 @@ fn check(file: &TwinFile, model: &Model) -> Result<(), String> {
                     }
                 }
                 None if input.default.is_some() || !frequency.is_empty() => {}
-                None => return Err(format!("model \"{id}\" needs the category \"{name}\": add [genotype.{name}]")),
+                None => {
+                    return Err(format!(
+                        "model \"{id}\" needs the category \"{name}\": add [genotype.{name}]"
+                    ));
+                }
             }
             continue;
         }
@@ -180,7 +189,11 @@ fn check(file: &TwinFile, model: &Model) -> Result<(), String> {
         let observed = model.outputs().iter().find(|o| o.name == output).map(|o| &o.unit);
         observed.or_else(|| model.shown().iter().find(|s| s.name == output).map(|s| &s.unit))
     };
-    let asked = file.measures.iter().filter(|m| !m.take.is_of_plan()).map(|m| m.output.as_str());
+    let asked = file
+        .measures
+        .iter()
+        .filter(|m| !m.take.is_of_plan())
+        .map(|m| m.output.as_str());
     for output in asked.chain([file.picture.output.as_str()]) {
         if gives(output).is_none() {
             return Err(format!(
@@ -195,7 +208,9 @@ fn check(file: &TwinFile, model: &Model) -> Result<(), String> {
         }
     }
     if model.hours_per_time().is_nan() {
-        return Err(format!("model \"{id}\" has no unit of time that hours could be turned into"));
+        return Err(format!(
+            "model \"{id}\" has no unit of time that hours could be turned into"
+        ));
     }
     Ok(())
 }

@@ -33,6 +33,8 @@ pub struct Measured {
     pub unit: String,
     /// g/mol, for conversion between amount and mass concentration.
     pub molar_mass: Option<f64>,
+    /// What one per cent of normal is in `unit`, where laboratories report per cent (1 % of a clotting factor is 1 IU/dL).
+    pub percent: Option<f64>,
     /// Values outside are taken for errors of the record: ignored and said so. In `unit`.
     pub plausible: Option<(f64, f64)>,
     /// For a covariate: a value older than this does not count.

@@ -294,7 +294,7 @@ impl Case<'_> {
         let advice = &advised.advice;
         let (reader, file) = (self.reader, self.file());
         let keep = advice.keep.and_then(|i| advice.options.get(i));
-        let (goal, _) = file.headline()?;
+        let (goal, measure) = file.headline()?;
         let open = Limits {
             low: f64::NEG_INFINITY,
             high: f64::INFINITY,
@@ -308,7 +308,7 @@ impl Case<'_> {
         let say = |id: &str, option: &Evaluated| {
             let mut args = vec![
                 ("name", name()),
-                ("label", reader.text(&goal.label).to_owned()),
+                ("label", reader.text(&measure.label).to_owned()),
                 ("range", range.clone()),
                 ("option", reader.plan(file, &option.plan, false)),
                 ("value", value(option)),

@@ -117,7 +117,7 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
         let mut args = vec![
             ("item", title.to_owned()),
             ("value", reader.measured(found)),
-            ("unit", unit_of(file.unit(&item.name))),
+            ("unit", unit(file.unit(&item.name))),
             ("time", reader.time(found.time)),
         ];
         let id = match &found.converted_from {
@@ -139,13 +139,8 @@ fn based_on(case: &Case<'_>) -> Vec<String> {
     vec![reader.say("based-on", [("list", list.join(", ")), ("newest", newest)])]
 }
 
-/// A unit as shown; nothing for a pure number.
-fn unit_of(code: &str) -> String {
-    if code == "1" { String::new() } else { unit(code) }
-}
-
 /// How many levels there are, and the newest one by one.
-fn levels_in_words(case: &Case<'_>, levels: &[Measurement], unit: &str) -> String {
+fn levels_in_words(case: &Case<'_>, levels: &[Measurement], code: &str) -> String {
     let reader = case.reader;
     let mut each: Vec<String> = levels
         .iter()
@@ -154,7 +149,7 @@ fn levels_in_words(case: &Case<'_>, levels: &[Measurement], unit: &str) -> Strin
         .map(|level| {
             let args = [
                 ("value", reader.measured(level)),
-                ("unit", unit_of(unit)),
+                ("unit", unit(code)),
                 ("time", reader.time(level.time)),
             ];
             let mut words = reader.say("level-at", args);
@@ -167,7 +162,11 @@ fn levels_in_words(case: &Case<'_>, levels: &[Measurement], unit: &str) -> Strin
     if levels.len() > LEVELS {
         each.push(reader.wording.count("n-more", levels.len() - LEVELS));
     }
-    format!("{} ({})", reader.wording.count("n-levels", levels.len()), each.join("; "))
+    format!(
+        "{} ({})",
+        reader.wording.count("n-levels", levels.len()),
+        each.join("; ")
+    )
 }
 
 fn prediction(case: &Case<'_>, advised: &Advised) -> Vec<String> {
@@ -191,11 +190,11 @@ fn prediction(case: &Case<'_>, advised: &Advised) -> Vec<String> {
         });
     }
     if let Some(keep) = advice.keep.and_then(|i| advice.options.get(i)) {
-        if let Some((goal, _)) = file.headline()
+        if let Some((goal, measure)) = file.headline()
             && let Some(found) = keep.measure(goal.measure)
         {
             let args = [
-                ("label", reader.text(&goal.label).to_owned()),
+                ("label", reader.text(&measure.label).to_owned()),
                 ("value", reader.prediction(found.p50)),
                 ("low", reader.prediction(found.p05)),
                 ("high", reader.prediction(found.p95)),
@@ -207,7 +206,7 @@ fn prediction(case: &Case<'_>, advised: &Advised) -> Vec<String> {
         let args = [
             ("predicted", reader.prediction(last.predicted)),
             ("measured", reader.number(last.measured)),
-            ("unit", unit_of(twin.unit(&last.output))),
+            ("unit", unit(twin.unit(&last.output))),
         ];
         out.push(reader.say("prediction-last-level", args));
     }
@@ -226,7 +225,10 @@ fn prediction(case: &Case<'_>, advised: &Advised) -> Vec<String> {
             .filter(|(_, chance)| *chance >= 0.005)
             .map(|(level, chance)| format!("{level} {}", reader.percent(*chance)))
             .collect();
-        let args = [("item", file.title(&input, language).to_owned()), ("list", list.join(", "))];
+        let args = [
+            ("item", file.title(&input, language).to_owned()),
+            ("list", list.join(", ")),
+        ];
         out.push(reader.say("prediction-guessed", args));
     }
     let votes = twin.votes();
@@ -253,20 +255,26 @@ fn options(case: &Case<'_>, advised: &Advised) -> String {
     let mut columns: Vec<String> = measures
         .iter()
         .filter_map(|place| file.measures.get(*place))
-        .map(|m| match unit_of(&m.unit) {
+        .map(|m| match unit(&m.unit) {
             unit if unit.is_empty() => reader.text(&m.label).to_owned(),
             unit => format!("{} ({unit})", reader.text(&m.label)),
         })
         .collect();
     for (goal, limits) in file.goals.iter().zip(&advised.targets.goals) {
         if let Some(limits) = limits {
-            let args = [("label", reader.text(&goal.label).to_owned()), ("range", reader.range(*limits))];
+            let args = [
+                ("label", reader.text(&goal.label).to_owned()),
+                ("range", reader.range(*limits)),
+            ];
             columns.push(reader.say("column-goal", args));
         }
     }
     for (harm, limits) in file.harms.iter().zip(&advised.targets.harms) {
         if let Some(limits) = limits {
-            let args = [("label", reader.text(&harm.label).to_owned()), ("range", reader.range(*limits))];
+            let args = [
+                ("label", reader.text(&harm.label).to_owned()),
+                ("range", reader.range(*limits)),
+            ];
             columns.push(reader.say("column-harm", args));
         }
     }
@@ -328,7 +336,10 @@ fn options(case: &Case<'_>, advised: &Advised) -> String {
 
 /// The rules that hold, each with where it comes from.
 fn rules(case: &Case<'_>, advised: &Advised) -> Vec<String> {
-    let rules = advised.rules.iter().filter_map(|place| case.definition.file.rules.get(*place));
+    let rules = advised
+        .rules
+        .iter()
+        .filter_map(|place| case.definition.file.rules.get(*place));
     rules
         .map(|rule| format!("{} ({})", case.reader.text(&rule.say), rule.source))
         .collect()
@@ -345,7 +356,7 @@ fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
             let unit = if file.age_input.as_deref() == Some(limit.input.as_str()) {
                 reader.say("unit-years", [])
             } else {
-                unit_of(file.unit(&limit.input))
+                unit(file.unit(&limit.input))
             };
             let [low, high] = limit.range;
             let args = [
@@ -368,7 +379,15 @@ fn limits(case: &Case<'_>, advised: &Advised) -> Vec<String> {
     for caution in file.cautions.iter().filter(|c| case.holds(c, &twin.values)) {
         out.push(reader.text(&caution.say).to_owned());
     }
-    if file.observed().any(|item| matches!(item.role, Role::Observed { order_loinc: Some(_), .. })) {
+    if file.observed().any(|item| {
+        matches!(
+            item.role,
+            Role::Observed {
+                order_loinc: Some(_),
+                ..
+            }
+        )
+    }) {
         out.push(reader.say(
             if twin.is_personal() {
                 "limits-next-level"

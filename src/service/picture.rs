@@ -61,6 +61,7 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
                 "value": level.measurement.value,
                 "used": level.left_out.is_none(),
                 "output": level.output,
+                "unit": twin.unit(&level.output),
                 "source": source(&level.measurement.source),
             });
             if let (Some(left_out), Some(point)) = (level.left_out, point.as_object_mut()) {
@@ -102,6 +103,7 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
             let found = current(file, case.facts, &spec.name, reader.now)?;
             let mut input = json!({
                 "name": spec.name,
+                "title": file.title(&spec.name, reader.wording.language.tag()),
                 "value": rounded(found.value),
                 "unit": file.unit(&spec.name),
                 "time": found.time.to_string(),
@@ -143,7 +145,14 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
         .into_iter()
         .filter_map(|i| Some(option(case, advised, i, advised.advice.options.get(i)?)))
         .collect();
+    let measures: Vec<Value> = file
+        .measures
+        .iter()
+        .map(|m| json!({ "name": m.name, "label": reader.text(&m.label), "unit": m.unit, "output": m.output }))
+        .map(without_empty)
+        .collect();
     let mut picture = json!({
+        "measures": measures,
         "twin": file.id,
         "quantity": reader.text(&file.name),
         "output": file.picture.output,
@@ -169,6 +178,14 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
     json!({ "jumeau": picture })
 }
 
+/// Empty members are forbidden in an answer.
+fn without_empty(mut value: Value) -> Value {
+    if let Some(members) = value.as_object_mut() {
+        members.retain(|_, v| v.as_str() != Some(""));
+    }
+    value
+}
+
 /// The first goal.
 fn target(case: &Case<'_>, advised: &Advised) -> Option<Value> {
     let (reader, file) = (case.reader, &case.definition.file);
@@ -177,8 +194,8 @@ fn target(case: &Case<'_>, advised: &Advised) -> Option<Value> {
     let mut target = json!({
         "measure": measure.name,
         "output": measure.output,
-        "label": format!("{} {} {}", reader.text(&goal.label), reader.range(limits).replace('-', "–"),
-            super::words::unit(&measure.unit)),
+        "label": format!("{} {} {}", reader.text(&measure.label), reader.range(limits).replace('-', "–"),
+            super::words::unit(&measure.unit)).trim_end(),
         "unit": measure.unit,
         "source": goal.source,
     });

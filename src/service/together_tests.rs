@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     cds::card::{Card, Coding, Indicator, Source},
     fhir::prefetch::{Gathered, KeyState},
-    model::catalog::Catalog,
+    model::catalog::{Catalog, Definition},
     service::{Asked, Twin, services},
 };
 
@@ -275,12 +275,15 @@ fn a_slow_computation_takes_no_threads_from_another() {
 #[test]
 fn nothing_is_asked_for_twins_that_a_call_does_not_concern() {
     let (catalog, _) = Catalog::load(None);
-    let twin = |definition: &Arc<_>| Arc::new(Twin::new(Arc::clone(definition), 1));
+    let twin = |definition: &Arc<Definition>| Arc::new(Twin::new(Arc::clone(definition), 1));
     let asked = Asked::of(&catalog.twins.iter().map(twin).collect::<Vec<_>>());
     let nothing = Gathered::default();
     let first = asked.open(&asked.members, &nothing, true);
     let keys: BTreeSet<&str> = first.iter().map(|q| q.key.as_str()).collect();
-    assert_eq!(keys, ["administrations", "orders", "patient", "statements"].into());
+    assert_eq!(
+        keys,
+        BTreeSet::from(["administrations", "orders", "patient", "statements"])
+    );
     let one: Vec<_> = asked
         .members
         .iter()

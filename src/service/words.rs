@@ -205,10 +205,23 @@ impl Reader<'_> {
     }
 }
 
-/// A UCUM unit as people write it.
+/// A UCUM unit as people write it; nothing for a pure number.
 #[must_use]
 pub fn unit(code: &str) -> String {
-    code.replace('.', "·").replace("[IU]", "IU").replace("10*9", "10⁹").replace("[", "").replace("]", "")
+    if code == "1" {
+        return String::new();
+    }
+    // Micro is written `u` in UCUM.
+    let micro = |part: &str| match part.strip_prefix('u') {
+        Some(rest @ ("g" | "mol" | "L")) => format!("µ{rest}"),
+        _ => part.to_owned(),
+    };
+    let shown: Vec<String> = code.split('/').map(micro).collect();
+    shown
+        .join("/")
+        .replace('.', "·")
+        .replace("10*9", "10⁹")
+        .replace(['[', ']'], "")
 }
 
 /// The first text that is short enough for a summary, cut as a last resort.

@@ -71,7 +71,13 @@ pub fn fingerprint(definition: &Definition, values: &Values, ledger: &Ledger, dr
     part(definition.sha256.as_bytes());
     part(&(draws as u64).to_be_bytes());
     // Only what the models read: other values at hand pass with the minutes.
-    let read = |name: &&String| definition.models.iter().flat_map(|m| m.inputs()).any(|i| &i.name == *name);
+    let read = |name: &&String| {
+        definition
+            .models
+            .iter()
+            .flat_map(|m| m.inputs())
+            .any(|i| &i.name == *name)
+    };
     for (name, value) in values.iter().filter(|(name, _)| read(name)) {
         part(name.as_bytes());
         part(&value.to_bits().to_be_bytes());

@@ -74,7 +74,7 @@ pub fn subject(twin: &Twin, file: &TwinFile, member: &Member, plan: &Plan, end: 
                     }
                 }
                 // Charted doses end by themselves; a treatment known from orders ends now.
-                _ if plan.kind == Kind::Stop && twin.ledger.doses.is_empty() => set(twin.ledger.now, 0.0),
+                _ if plan.kind == Kind::Stop && !twin.ledger.charted => set(twin.ledger.now, 0.0),
                 _ => {}
             }
             known.sort_by(|a, b| a.from.total_cmp(&b.from));

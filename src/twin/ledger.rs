@@ -55,6 +55,8 @@ pub struct Ledger {
     pub now: f64,
     /// Doses given.
     pub doses: Vec<Dose>,
+    /// Whether any of them is charted, and not inferred from an order.
+    pub charted: bool,
     /// Levels, oldest first.
     pub levels: Vec<Level>,
     /// Inputs that changed, oldest first.
@@ -71,7 +73,10 @@ fn hours(origin: Timestamp, time: Timestamp) -> f64 {
 /// Hour 0 of the models for this record.
 fn origin(file: &TwinFile, facts: &Facts, now: Timestamp) -> Timestamp {
     let first_dose = facts.given.iter().map(|g| g.time).min();
-    let first_level = file.observed().flat_map(|item| facts.measured.get(&item.name)).flatten();
+    let first_level = file
+        .observed()
+        .flat_map(|item| facts.measured.get(&item.name))
+        .flatten();
     let earliest = match &file.origin {
         Origin::FirstRecord => first_level.map(|l| l.time).chain(first_dose).min(),
         Origin::FirstDose => first_dose,
@@ -130,6 +135,7 @@ impl Ledger {
             origin,
             now: hours(origin, now),
             doses,
+            charted: facts.given.iter().any(|g| !g.assumed_from_order),
             levels,
             changes,
             treatment_input: match &file.treatment.into {
@@ -160,7 +166,11 @@ impl Ledger {
                 });
             }
         };
-        let interval = file.treatment.every.first().map_or(24.0, crate::model::twin_file::Schedule::interval);
+        let interval = file
+            .treatment
+            .every
+            .first()
+            .map_or(24.0, crate::model::twin_file::Schedule::interval);
         let charted: Vec<_> = facts.given.iter().filter(|g| !g.assumed_from_order).collect();
         let mut end: Option<f64> = None;
         for dose in &charted {

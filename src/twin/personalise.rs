@@ -240,29 +240,30 @@ fn members_of(
     } else {
         FitOptions::rough()
     };
-    let of_class = |(frequency, levels): (f64, Vec<(usize, usize)>)| {
-        let known = with_class(&known, &levels, model.inputs().len());
-        let subject = model.subject(&known, doses.clone(), Vec::new()).map_err(Some)?;
-        let is = |k: &&KeptFit| k.model == model.id && k.levels == levels;
-        let fit = match kept.iter().find(is) {
-            Some(kept) => Some(kept.fit.clone()),
-            None => fit(model.system(), &subject, &observations, &options)
-                .ok()
-                .filter(Fit::converged),
+    let of_class =
+        |(frequency, levels): (f64, Vec<(usize, usize)>)| -> Result<Option<(Member, f64)>, Option<InputError>> {
+            let known = with_class(&known, &levels, model.inputs().len());
+            let subject = model.subject(&known, doses.clone(), Vec::new()).map_err(Some)?;
+            let is = |k: &&KeptFit| k.model == model.id && k.levels == levels;
+            let fit = match kept.iter().find(is) {
+                Some(kept) => Some(kept.fit.clone()),
+                None => fit(model.system(), &subject, &observations, &options)
+                    .ok()
+                    .filter(Fit::converged),
+            };
+            let Some(fit) = fit else { return Ok(None) };
+            let ofv = fit.best().map_or(f64::INFINITY, |mode| mode.ofv) - 2.0 * frequency.ln();
+            let member = Member {
+                model: Arc::clone(model),
+                levels,
+                known,
+                subject,
+                hours,
+                fit,
+                weight: 0.0,
+            };
+            Ok(Some((member, ofv)))
         };
-        let Some(fit) = fit else { return Ok(None) };
-        let ofv = fit.best().map_or(f64::INFINITY, |mode| mode.ofv) - 2.0 * frequency.ln();
-        let member = Member {
-            model: Arc::clone(model),
-            levels,
-            known,
-            subject,
-            hours,
-            fit,
-            weight: 0.0,
-        };
-        Ok(Some((member, ofv)))
-    };
     let found: Vec<Option<(Member, f64)>> = model
         .classes(&known)
         .into_par_iter()
@@ -341,7 +342,12 @@ impl Twin {
         let observed = self.members.iter().find_map(|m| m.model.outputs().get(of(m)?));
         let shown = self.members.iter().flat_map(|m| m.model.shown());
         observed.map_or_else(
-            || shown.into_iter().find(|s| s.name == output).map_or("", |s| s.unit.as_str()),
+            || {
+                shown
+                    .into_iter()
+                    .find(|s| s.name == output)
+                    .map_or("", |s| s.unit.as_str())
+            },
             |o| o.unit.as_str(),
         )
     }

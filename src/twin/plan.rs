@@ -291,7 +291,10 @@ mod tests {
 
     #[test]
     fn loading_doses_are_rounded_and_capped() {
-        assert_eq!(loading_doses(&treatment(), &weight(70.0)), [1500.0, 1750.0, 2000.0, 2500.0]);
+        assert_eq!(
+            loading_doses(&treatment(), &weight(70.0)),
+            [1500.0, 1750.0, 2000.0, 2500.0]
+        );
         assert_eq!(loading_doses(&treatment(), &weight(150.0)), [3000.0]);
         assert!(loading_doses(&treatment(), &Values::new()).is_empty());
     }

@@ -28,16 +28,18 @@ use super::{
 /// Draws behind a picture; chances use all of them.
 const PICTURED: usize = 100;
 /// Points of a picture, of the past and ahead.
-const POINTS: u32 = 48;
+const POINTS: u32 = 40;
 /// Points of a window from which numbers are taken, doses not counted.
-const GRID: u32 = 96;
+const GRID: u32 = 40;
 /// Accuracy of cards: three figures.
 const PRECISION: Precision = Precision {
-    relative: 1e-5,
+    relative: 1e-3,
     floor: 1e-4,
     most_steps: 100_000,
     integrate_all: false,
 };
+/// Draws by which many plans are told apart before the best are followed with all.
+const ROUGHLY: usize = 40;
 /// Draws that are followed in time, when the file does not say how many.
 pub const FOLLOWED: usize = 300;
 /// Share of draws without a solution above which nothing is said.
@@ -134,6 +136,18 @@ impl<'a> Simulator<'a> {
         !Fast::covers(&definition.file, &definition.models)
     }
 
+    /// The same with few draws: enough to tell which of many plans are worth following; none where all are followed fast.
+    #[must_use]
+    pub fn roughly(&self) -> Option<Self> {
+        self.draws.is_none().then(|| Self {
+            twin: self.twin,
+            file: self.file,
+            batches: self.thinned(ROUGHLY),
+            draws: None,
+            present: self.present.clone(),
+        })
+    }
+
     /// The random effects.
     #[must_use]
     pub fn batches(&self) -> &[Batch] {
@@ -169,7 +183,7 @@ impl<'a> Simulator<'a> {
         let ledger = &self.twin.ledger;
         let now = ledger.now;
         let end = now + self.file.picture.ahead.as_secs_f64() / 3600.0;
-        let thinned = self.thinned();
+        let thinned = self.thinned(PICTURED);
         let shift = |times: &[f64]| times.iter().map(|t| t - now).collect::<Vec<_>>();
         let past_hours = if now > 0.0 {
             self.grid(self.begins(), now, &ledger.doses)
@@ -181,9 +195,11 @@ impl<'a> Simulator<'a> {
                 .batches
                 .iter()
                 .zip(draws)
-                .map(|(_, d)| thin(d, self.every()))
+                .map(|(_, d)| thin(d, self.every(PICTURED)))
                 .collect::<Result<_, _>>()?;
-            let steps: Vec<f64> = (0..=POINTS).map(|i| now + (end - now) * f64::from(i) / f64::from(POINTS)).collect();
+            let steps: Vec<f64> = (0..=POINTS)
+                .map(|i| now + (end - now) * f64::from(i) / f64::from(POINTS))
+                .collect();
             let ahead = Fast::new(self, &self.batches, &thin, now)?.bands(plans, &steps)?;
             let ahead = plans.iter().cloned().zip(ahead).map(|(plan, band)| {
                 let hours = shift(&steps);
@@ -211,7 +227,9 @@ impl<'a> Simulator<'a> {
                 let Some(subject) = subject(self.twin, self.file, member, plan, until) else {
                     continue;
                 };
-                let Some((place, all)) = place(member, output) else { continue };
+                let Some((place, all)) = place(member, output) else {
+                    continue;
+                };
                 let width = width(member, all);
                 follow(member, &subject, &batch.effects, hours, all, |values| {
                     for (column, row) in columns.iter_mut().zip(values.unwrap_or_default().chunks(width)) {
@@ -249,14 +267,15 @@ impl<'a> Simulator<'a> {
         if self.draws.is_some() { 0.0 } else { first }
     }
 
-    fn every(&self) -> usize {
+    /// Which draws are kept so that about `n` are left: every k-th.
+    fn every(&self, n: usize) -> usize {
         let total: usize = self.batches.iter().map(|b| b.effects.len()).sum();
-        total.div_ceil(PICTURED).max(1)
+        total.div_ceil(n).max(1)
     }
 
-    /// Every k-th draw, so that about [`PICTURED`] are left.
-    fn thinned(&self) -> Vec<Batch> {
-        let every = self.every();
+    /// About `n` of the draws.
+    fn thinned(&self, n: usize) -> Vec<Batch> {
+        let every = self.every(n);
         let thin = |batch: &Batch| Batch {
             member: batch.member,
             effects: batch.effects.iter().step_by(every).cloned().collect(),
@@ -289,7 +308,9 @@ fn grid(from: f64, to: f64, points: u32, doses: &[crate::engine::Dose]) -> Vec<f
     let span = to - from;
     let moment = 1e-9 * span.max(1.0);
     let steps = (0..=points).map(|i| from + span * f64::from(i) / f64::from(points));
-    let of_doses = doses.iter().flat_map(|d| [d.time, d.time + moment, d.time + d.duration]);
+    let of_doses = doses
+        .iter()
+        .flat_map(|d| [d.time, d.time + moment, d.time + d.duration]);
     let mut hours: Vec<f64> = steps.chain(of_doses.filter(|t| *t > from && *t < to)).collect();
     hours.sort_by(f64::total_cmp);
     hours.dedup();
@@ -309,11 +330,7 @@ fn place(member: &Member, output: &str) -> Option<(usize, bool)> {
 /// How many values a course has at one time.
 fn width(member: &Member, all: bool) -> usize {
     let system = member.model.system();
-    let width = if all {
-        system.width()
-    } else {
-        system.outputs().len()
-    };
+    let width = if all { system.width() } else { system.outputs().len() };
     width.max(1)
 }
 
@@ -361,10 +378,15 @@ impl Ready<'_> {
                 .map(|plan| self.simulator.follow_plan(plan, &of_course, next_day))
                 .collect::<Result<Vec<_>, _>>()?,
         };
+        let headline = file.headline().and_then(|(_, measure)| measure.by.as_ref());
+        let by = headline
+            .and_then(|by| by.value(&self.simulator.twin.values))
+            .unwrap_or(1.0);
         for simulated in &mut all {
             for &place in asked {
                 self.simulator.complete(simulated, place);
             }
+            simulated.next_day.iter_mut().for_each(|x| *x /= by);
         }
         Ok(all)
     }
@@ -389,7 +411,9 @@ impl Simulator<'_> {
             }
             Take::DoseIntensity => {
                 if let Some(now) = self.present.as_ref().map(Plan::daily_dose).filter(|d| *d > 0.0) {
-                    let late = plan.regimen.map_or(1.0, |r| r.interval_hours / (r.interval_hours + plan.delay));
+                    let late = plan
+                        .regimen
+                        .map_or(1.0, |r| r.interval_hours / (r.interval_hours + plan.delay));
                     let value = plan.daily_dose() * late / now;
                     simulated.values.insert(place, vec![value; draws]);
                 }
@@ -422,9 +446,7 @@ impl Simulator<'_> {
                 let places: Vec<usize> = asked
                     .iter()
                     .copied()
-                    .filter(|i| {
-                        (self.file.measures.get(*i)).is_some_and(|m| (m.window == Window::Steady) == steady)
-                    })
+                    .filter(|i| (self.file.measures.get(*i)).is_some_and(|m| (m.window == Window::Steady) == steady))
                     .collect();
                 let with_day = next_day && !steady;
                 if places.is_empty() && !with_day {

@@ -29,9 +29,19 @@ impl Stretch<'_> {
         self.points().zip(self.points().skip(1))
     }
 
-    /// Area by the trapezoidal rule, per hour.
+    /// Area over hours by the rule of pharmacokinetics: straight where values rise, exponential where they fall.
     fn area(&self) -> f64 {
-        self.pairs().map(|((t0, x0), (t1, x1))| 0.5 * (t1 - t0) * (x0 + x1)).sum()
+        self.pairs()
+            .map(|((t0, x0), (t1, x1))| {
+                let falls = x1 > 0.0 && x1 < 0.999 * x0;
+                let mean = if falls {
+                    (x0 - x1) / (x0 / x1).ln()
+                } else {
+                    0.5 * (x0 + x1)
+                };
+                mean * (t1 - t0)
+            })
+            .sum()
     }
 
     fn span(&self) -> f64 {
@@ -63,10 +73,33 @@ impl Stretch<'_> {
         }
     }
 
+    /// The highest (`sign` 1) or lowest (-1) point, on the parabola through it and its neighbours.
     fn extreme(&self, sign: f64) -> (f64, f64) {
-        self.points()
-            .reduce(|best, point| if sign * point.1 > sign * best.1 { point } else { best })
-            .unwrap_or((f64::NAN, f64::NAN))
+        let better = |a: &usize, b: &usize| {
+            let value = |i: &usize| self.values.get(*i).map_or(f64::NEG_INFINITY, |x| sign * x);
+            value(a).total_cmp(&value(b))
+        };
+        let Some(best) = (0..self.values.len()).max_by(better) else {
+            return (f64::NAN, f64::NAN);
+        };
+        let point = |i: usize| Some((*self.hours.get(i)?, *self.values.get(i)?));
+        let Some(top) = point(best) else {
+            return (f64::NAN, f64::NAN);
+        };
+        let (Some(left), Some(right)) = (best.checked_sub(1).and_then(point), point(best + 1)) else {
+            return top;
+        };
+        let (h, k) = (top.0 - left.0, right.0 - top.0);
+        let rise = (top.1 - left.1) / h;
+        let fall = (right.1 - top.1) / k;
+        let curvature = (fall - rise) / (h + k);
+        // Beside a dose there is a corner, not a bend.
+        if !curvature.is_finite() || curvature == 0.0 || h > 3.0 * k || k > 3.0 * h {
+            return top;
+        }
+        let slope = rise + curvature * h;
+        let shift = (-0.5 * slope / curvature).clamp(-h, k);
+        (top.0 + shift, top.1 + shift * (slope + curvature * shift))
     }
 
     /// The number; not-a-number where there is none, as for a time that never comes.
@@ -103,11 +136,35 @@ mod tests {
     }
 
     #[test]
+    fn the_area_of_an_exponential_is_exact_however_few_the_points() {
+        let hours = [0.0, 5.0, 40.0];
+        let values = hours.map(|t: f64| 10.0 * (-0.4 * t).exp());
+        let stretch = Stretch {
+            hours: &hours,
+            values: &values,
+        };
+        assert!((stretch.take(Take::Area, f64::NAN) - 25.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn an_extreme_between_points_is_found() {
+        let hours = [0.0, 1.0, 2.0, 3.0];
+        let values = hours.map(|t: f64| 5.0 - (t - 1.4).powi(2));
+        let stretch = Stretch {
+            hours: &hours,
+            values: &values,
+        };
+        assert!((stretch.take(Take::Highest, f64::NAN) - 5.0).abs() < 1e-12);
+        assert!((stretch.take(Take::TimeOfHighest, f64::NAN) - 1.4).abs() < 1e-12);
+        // At the edge there is nothing to lean on.
+        assert_eq!(stretch.take(Take::Lowest, f64::NAN), values[3]);
+    }
+
+    #[test]
     fn numbers_of_a_drawn_line() {
-        assert_eq!(of(Take::Area, f64::NAN), 2.0 + 3.0 + 2.0);
-        assert_eq!(of(Take::Mean, f64::NAN), 7.0 / 4.0);
-        assert_eq!(of(Take::Highest, f64::NAN), 4.0);
-        assert_eq!(of(Take::TimeOfHighest, f64::NAN), 1.0);
+        let falling = 2.0 / 2.0_f64.ln();
+        assert_eq!(of(Take::Area, f64::NAN), 2.0 + falling + 2.0);
+        assert_eq!(of(Take::Mean, f64::NAN), (4.0 + falling) / 4.0);
         assert_eq!(of(Take::Lowest, f64::NAN), 0.0);
         assert_eq!(of(Take::Last, f64::NAN), 0.0);
         assert_eq!(of(Take::TimeAbove, 2.0), 0.5 + 1.0);

@@ -77,7 +77,10 @@ pub fn gather(
         let hours = series.last().map(|m| hours_since(m.time, now));
         put(&format!("{}_hours", item.name), hours);
         if matches!(item.role, Role::Observed { .. }) {
-            let used = ledger.levels.iter().filter(|l| l.output == item.name && l.left_out.is_none());
+            let used = ledger
+                .levels
+                .iter()
+                .filter(|l| l.output == item.name && l.left_out.is_none());
             #[expect(clippy::cast_precision_loss, reason = "a record has few values")]
             put(&format!("n_{}", item.name), Some(used.count() as f64));
         }
@@ -85,10 +88,14 @@ pub fn gather(
     for flag in &file.needs.flags {
         let by_code = file.recorded_as.iter().find(|r| r.flag == flag.name);
         let is = match by_code {
-            Some(by) => facts.measured.get(&by.item).and_then(|series| series.last()).map(|newest| {
-                let is = |c: &crate::patient::needs::Code| newest.recorded_as == format!("{}|{}", c.system, c.code);
-                by.codes.iter().any(is)
-            }),
+            Some(by) => facts
+                .measured
+                .get(&by.item)
+                .and_then(|series| series.last())
+                .map(|newest| {
+                    let is = |c: &crate::patient::needs::Code| newest.recorded_as == format!("{}|{}", c.system, c.code);
+                    by.codes.iter().any(is)
+                }),
             None => Some(facts.flags.contains_key(&flag.name)),
         };
         put(&flag.name, is.map(|is| f64::from(u8::from(is))));
@@ -100,7 +107,10 @@ pub fn gather(
     #[expect(clippy::cast_precision_loss, reason = "a record has few doses")]
     put("doses", Some(facts.given.len() as f64));
     put("hours_since_dose", facts.given.last().map(|g| hours_since(g.time, now)));
-    put("hours_since_first_dose", facts.given.first().map(|g| hours_since(g.time, now)));
+    put(
+        "hours_since_first_dose",
+        facts.given.first().map(|g| hours_since(g.time, now)),
+    );
     put("plan_dose", plan.map(|p| p.amount));
     put("plan_interval", plan.map(|p| p.interval_hours));
     for derived in &file.derived {

@@ -110,8 +110,15 @@ impl Wording {
         )
     }
 
-    /// French puts a narrow space that does not break before high punctuation.
+    /// An argument that is empty (the unit of a pure number) leaves no hole. French puts a narrow space that does not break before
+    /// high punctuation.
     fn spaced(&self, text: String) -> String {
+        let text = [("  ", " "), (" .", "."), (" ,", ","), (" )", ")")]
+            .iter()
+            .fold(
+                text,
+                |t, (hole, closed)| if t.contains(hole) { t.replace(hole, closed) } else { t },
+            );
         match self.language {
             Language::English => text,
             Language::French => [":", ";", "!", "?", "%"].iter().fold(text, |t, mark| {

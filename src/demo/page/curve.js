@@ -129,7 +129,7 @@ function yAxis(y, box, twin) {
 }
 
 function xAxis(x, first, last, box, width) {
-  const marks = timeTicks(first, last, Math.max(2, Math.floor((box.right - box.left) / 64))).map(({ hour, text }) => {
+  const marks = timeTicks(first, last, box.right - box.left).map(({ hour, text }) => {
     const anchor = width < ROOMY && x(hour) > box.right - 16 ? "end" : "middle";
     return [
       svg("line", { class: "tick", x1: x(hour), x2: x(hour), y1: box.bottom, y2: box.bottom + 5 }),

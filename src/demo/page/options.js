@@ -43,9 +43,16 @@ export function optionTable(twin, selected, choose, name) {
 
 /** The target in words. The pure number's unit, 1, is not one to be read. */
 export function targetLabel(target) {
+  const bare = withoutUnit(target);
+  return bare === target.label ? bare : `${bare} ${unit(target.unit)}`.trimEnd();
+}
+
+/** The target's label without the unit at its end, in whichever way that is written. */
+function withoutUnit(target) {
   const label = target.label ?? "";
-  const code = String(target.unit ?? "").replaceAll(".", "·");
-  return code && label.endsWith(` ${code}`) ? `${label.slice(0, -code.length)}${unit(target.unit)}`.trimEnd() : label;
+  const code = String(target.unit ?? "");
+  const written = [code.replaceAll(".", "·"), code, unit(code)].find((end) => end && label.endsWith(` ${end}`));
+  return written ? label.slice(0, -written.length).trimEnd() : label;
 }
 
 /** The measure that the target is about, or the first one. */
@@ -69,8 +76,8 @@ function described(twin, name) {
 export function measureLabel(twin, name) {
   const own = described(twin, name)?.label ?? say(`measures.${name}`);
   if (own) return own;
-  const target = name === twin.target?.measure ? targetLabel(twin.target) : "";
-  return target.replace(/\s*[<>≤≥]?\s*[\d.,]+(\s*[–-]\s*[\d.,]+)?\s*\S*$/, "") || name.replaceAll("_", " ");
+  const target = name === twin.target?.measure ? withoutUnit(twin.target) : "";
+  return target.replace(/\s*([<>≤≥]\s*[\d.,\s]+|[\d.,]+[–-][\d.,]+)$/, "") || name.replaceAll("_", " ");
 }
 
 /** The unit of a measure, as far as the picture tells it. */

@@ -3,19 +3,21 @@
 import { plain } from "./format.js";
 import { say } from "./strings.js";
 
+/** Hours in the unit, room that a tick's words take, and the steps between ticks. */
 const STEPS = {
-  hours: { per: 1, steps: [1, 2, 3, 4, 6, 8, 12, 24, 48] },
-  days: { per: 24, steps: [1, 2, 3, 5, 7, 14, 28] },
-  weeks: { per: 168, steps: [1, 2, 4, 6, 8, 13, 26, 52, 104] },
+  hours: { per: 1, wide: 52, steps: [1, 2, 3, 4, 6, 8, 12, 24, 48] },
+  days: { per: 24, wide: 52, steps: [1, 2, 3, 5, 7, 14, 28] },
+  weeks: { per: 168, wide: 66, steps: [1, 2, 4, 6, 8, 13, 26, 52, 104] },
 };
 /** A range that is this many times its lowest value is drawn on a logarithmic axis unless somebody decides otherwise. */
 const WIDE = 20;
 
 /** Ticks at round times, in hours, days or weeks as fits, with their words. */
-export function timeTicks(first, last, room) {
+export function timeTicks(first, last, width) {
   const whole = last - first;
   const name = whole <= 120 ? "hours" : whole <= 63 * 24 ? "days" : "weeks";
-  const { per, steps } = STEPS[name];
+  const { per, wide, steps } = STEPS[name];
+  const room = Math.max(2, Math.floor(width / wide));
   const step = per * (steps.find((n) => whole / (n * per) <= room) ?? steps[steps.length - 1]);
   const ticks = [];
   for (let n = Math.ceil(first / step - 1e-9); n * step <= last + 1e-9; n += 1) {

@@ -80,7 +80,7 @@ export function twinPanel(sent) {
     if (width < 200) return;
     const side = inset(width);
     slider.style.marginInline = `${side.left - 8}px ${side.right - 8}px`;
-    drawing = drawCurve(twin, shown, { width, logarithmic: logarithmic(), title: say("chartTitle", twin.quantity), finding: description(twin, shown) });
+    drawing = drawCurve(twin, shown, { width, logarithmic: logarithmic(), title: say("chartTitle", drawnName(twin)), finding: description(twin, shown) });
     plot.replaceChildren(drawing.root);
     // To begin with, the end is read: there the courses have had time to part.
     state.hour = Math.min(Number(slider.max), Math.max(Number(slider.min), state.hour ?? to));
@@ -138,6 +138,11 @@ export function twinPanel(sent) {
     choose(option.id);
   };
   return { body, select };
+}
+
+/** What is drawn: a quantity with a name of its own, else the level of the medicine. */
+function drawnName(twin) {
+  return say(`inputs.${String(twin.output).toLowerCase()}`) ?? twin.quantity;
 }
 
 /** What an option is called where its line ends. */
@@ -232,7 +237,7 @@ function numberTables(twin, shown) {
     "div",
     { class: "grids" },
     clock,
-    own.length ? levels(`${say("levels")}${say("colon")}${twin.quantity}`, own) : null,
+    own.length ? levels(`${say("levels")}${say("colon")}${drawnName(twin)}`, own) : null,
     outputs.map((output) => levels(`${say("otherLevels")}${say("colon")}${say(`inputs.${output.toLowerCase()}`) ?? output}`, twin.points.filter((p) => p.output === output))),
     doses.length ? grid(say("doses"), [say("time"), say("amount"), say("infusion"), say("note")], doses) : null,
     curves,

@@ -34,7 +34,7 @@ const GROWTH_TRUSTED: f64 = 2.0;
 
 /// The error of order 4 is about the error of order 3 to the power of 5/4, for states of size 1. Part of the latter that the
 /// former is not believed to fall below: then it is zero by chance.
-const COARSE_SHARE: f64 = 0.1;
+const COARSE_SHARE: f64 = 0.01;
 
 /// Accepted steps between two tests for stiffness while nothing points to it.
 const STIFFNESS_EVERY: u32 = 5;

@@ -38,6 +38,7 @@ fn covariate(name: &str, codes: &[&str], unit: &str, plausible: (f64, f64), with
         codes: codes.iter().map(|c| code(LOINC, c)).collect(),
         unit: unit.into(),
         molar_mass: (name == "scr").then_some(113.12),
+        percent: None,
         plausible: Some(plausible),
         within: within.map(SignedDuration::from_hours),
         use_as: UseAs::Covariate,

@@ -21,17 +21,33 @@ pub const ATTRIBUTES: [(&str, &str, &str); 33] = [
     ("intended", "role", "Intended role in decisions"),
     ("caution", "out_of_scope", "Cautioned against"),
     ("caution", "risks", "Known risks and limitations"),
-    ("training", "criteria", "Inclusion and exclusion in the data it was built on"),
+    (
+        "training",
+        "criteria",
+        "Inclusion and exclusion in the data it was built on",
+    ),
     ("training", "representativeness", "Demographic representativeness"),
     ("training", "relevance", "Relevance to the deployed setting"),
     ("fairness", "approach", "Approach to fairness"),
     ("fairness", "mitigation", "Management of bias"),
     ("external", "data", "External validation: data and setting"),
     ("external", "party", "External validation: by whom"),
-    ("external", "representativeness", "External validation: representativeness"),
+    (
+        "external",
+        "representativeness",
+        "External validation: representativeness",
+    ),
     ("external", "process", "External validation: process"),
-    ("performance", "internal_validity", "Validity on data of the same source"),
-    ("performance", "internal_fairness", "Fairness on data of the same source"),
+    (
+        "performance",
+        "internal_validity",
+        "Validity on data of the same source",
+    ),
+    (
+        "performance",
+        "internal_fairness",
+        "Fairness on data of the same source",
+    ),
     ("performance", "external_validity", "Validity on external data"),
     ("performance", "external_fairness", "Fairness on external data"),
     ("performance", "outcomes", "Evaluations of its use on outcomes"),
@@ -92,7 +108,9 @@ impl ModelCard {
                 ));
             }
             let reason = text.to_ascii_lowercase();
-            let reason = reason.strip_prefix("unknown").map(|r| r.trim_start_matches([':', ' ', '.']));
+            let reason = reason
+                .strip_prefix("unknown")
+                .map(|r| r.trim_start_matches([':', ' ', '.']));
             if reason.is_some_and(str::is_empty) {
                 return Err(format!(
                     "[card] `{key}` is unknown without a reason: write \"unknown: \" and why it is not known"

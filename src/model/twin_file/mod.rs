@@ -5,7 +5,6 @@
 mod card;
 mod goals;
 mod read;
-mod record;
 mod treatment;
 
 use std::collections::BTreeMap;
@@ -14,14 +13,9 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 pub use super::table::FileError as TwinFileError;
-use crate::{
-    model::formula::Formula,
-    patient::needs::Needs,
-};
+use crate::{model::formula::Formula, patient::needs::Needs};
 pub use card::{ATTRIBUTES, ModelCard};
-pub use goals::{
-    Goal, Harm, Limits, Measure, Range, Rule, RuleOrder, RulePlan, Since, Take, Urgency, Window,
-};
+pub use goals::{Goal, Harm, Limits, Measure, Range, Rule, RuleOrder, RulePlan, Since, Take, Urgency, Window};
 pub use treatment::{Doses, Enters, Loading, Route, Schedule, Treatment};
 
 /// A text in the languages that cards speak.

@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{
-    Item, Named, RecordedAs, Role, Score, Text, TwinFileError, Use,
-    read::{Place, coded},
-};
+use super::place::{Place, coded};
+use crate::model::twin_file::{Item, Named, RecordedAs, Role, Score, Text, TwinFileError, Use};
 use crate::{
     model::formula::Formula,
     patient::needs::{ATC, Category, Code, Flag, LOINC, Measured, RXNORM, SNOMED, UseAs},
@@ -48,6 +46,7 @@ pub(super) struct RawMeasured {
     codes: Vec<Spanned<String>>,
     unit: Spanned<String>,
     molar_mass: Option<f64>,
+    percent: Option<f64>,
     plausible: Option<[f64; 2]>,
     within: Option<Spanned<String>>,
     #[serde(default)]
@@ -190,6 +189,7 @@ impl Record {
                 codes,
                 unit: item.unit.into_inner(),
                 molar_mass: item.molar_mass,
+                percent: item.percent,
                 plausible: item.plausible.map(|[low, high]| (low, high)),
                 within,
                 use_as: if item.observed {
@@ -237,7 +237,10 @@ impl Record {
             }
             let levels = item.levels.into_inner();
             if levels.len() < 2 || levels.iter().any(Vec::is_empty) {
-                return Err(place.error(at, format!("[genotype.{name}] needs two levels or more, each with its name")));
+                return Err(place.error(
+                    at,
+                    format!("[genotype.{name}] needs two levels or more, each with its name"),
+                ));
             }
             self.categories.push(Category {
                 name: name.clone(),
