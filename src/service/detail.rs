@@ -189,18 +189,17 @@ fn prediction(case: &Case<'_>, advised: &Advised) -> Vec<String> {
             reader.wording.say("prediction-population", args.drain(..))
         });
     }
-    if let Some(keep) = advice.keep.and_then(|i| advice.options.get(i)) {
-        if let Some((goal, measure)) = file.headline()
-            && let Some(found) = keep.measure(goal.measure)
-        {
-            let args = [
-                ("label", reader.text(&measure.label).to_owned()),
-                ("value", reader.prediction(found.p50)),
-                ("low", reader.prediction(found.p05)),
-                ("high", reader.prediction(found.p95)),
-            ];
-            out.push(reader.say("prediction-uncertainty", args));
-        }
+    let keep = advice.keep.and_then(|i| advice.options.get(i));
+    if let (Some(keep), Some((goal, measure))) = (keep, file.headline())
+        && let Some(found) = keep.measure(goal.measure)
+    {
+        let args = [
+            ("label", reader.text(&measure.label).to_owned()),
+            ("value", reader.prediction(found.p50)),
+            ("low", reader.prediction(found.p05)),
+            ("high", reader.prediction(found.p95)),
+        ];
+        out.push(reader.say("prediction-uncertainty", args));
     }
     for last in file.observed().filter_map(|item| twin.last_level(&item.name)) {
         let args = [

@@ -311,7 +311,7 @@ fn draw(
         let see = |number: usize, found: Option<&[f64]>| {
             // Pairs that mirror each other in the residual error as well.
             z.iter_mut()
-                .for_each(|z| *z = if number % 2 == 0 { noise.next() } else { -*z });
+                .for_each(|z| *z = if number.is_multiple_of(2) { noise.next() } else { -*z });
             for (i, ((values, error), z)) in values.iter_mut().zip(&errors).zip(&z).enumerate() {
                 if let Some(value) = found.and_then(|found| found.get(i * width + settings.output)) {
                     values.push(read(*value, error, *z));

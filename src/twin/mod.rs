@@ -3,6 +3,7 @@
 
 pub mod cache;
 mod fast;
+mod follow;
 mod future;
 pub mod interval;
 pub mod ledger;

@@ -8,36 +8,27 @@ use std::{collections::BTreeMap, sync::Arc};
 use rayon::prelude::*;
 
 use crate::{
-    engine::{Draws, EngineError, Precision, Subject, course_of_draws, everything_of_draws},
+    engine::{Draws, EngineError},
     model::{
         catalog::Definition,
         model_file::Model,
-        twin_file::{Measure, Since, Take, TwinFile, Window},
+        twin_file::{Take, TwinFile, Window},
     },
 };
 
 use super::{
     fast::Fast,
-    future::{due, settled, subject},
+    follow::{Task, courses, grid, place, width},
+    future::{due, subject},
     interval::Interval,
     personalise::{Batch, Member, Twin},
     plan::{Kind, Plan},
-    take::Stretch,
 };
 
 /// Draws behind a picture; chances use all of them.
 const PICTURED: usize = 100;
 /// Points of a picture, of the past and ahead.
 const POINTS: u32 = 40;
-/// Points of a window from which numbers are taken, doses not counted.
-const GRID: u32 = 40;
-/// Accuracy of cards: three figures.
-const PRECISION: Precision = Precision {
-    relative: 1e-3,
-    floor: 1e-4,
-    most_steps: 100_000,
-    integrate_all: false,
-};
 /// Draws by which many plans are told apart before the best are followed with all.
 const ROUGHLY: usize = 40;
 /// Draws that are followed in time, when the file does not say how many.
@@ -83,21 +74,6 @@ pub struct Simulator<'a> {
     draws: Option<Vec<Draws>>,
     /// What the intensity of doses is compared with.
     present: Option<Plan>,
-}
-
-/// A number to be taken from a course that was followed at certain hours.
-struct Wanted<'f> {
-    measure: &'f Measure,
-    /// Place of the output in a row of values.
-    output: usize,
-    /// Hour from which it is counted.
-    since: f64,
-    /// Its window among the hours.
-    from: usize,
-    /// One past its end.
-    to: usize,
-    /// What it is multiplied with.
-    scale: f64,
 }
 
 impl<'a> Simulator<'a> {
@@ -231,7 +207,7 @@ impl<'a> Simulator<'a> {
                     continue;
                 };
                 let width = width(member, all);
-                follow(member, &subject, &batch.effects, hours, all, |values| {
+                courses(member, &subject, &batch.effects, hours, all, |values| {
                     for (column, row) in columns.iter_mut().zip(values.unwrap_or_default().chunks(width)) {
                         column.extend(row.get(place));
                     }
@@ -301,55 +277,6 @@ fn parameters(twin: &Twin, batch: &Batch) -> Result<Draws, EngineError> {
 fn thin(draws: &Draws, every: usize) -> Result<Draws, EngineError> {
     let width = draws.rows().next().map_or(0, <[f64]>::len);
     Draws::from_rows(width, draws.rows().step_by(every).flatten().copied().collect())
-}
-
-/// Evenly spaced hours with the beginning, the moment after and the end of each dose.
-fn grid(from: f64, to: f64, points: u32, doses: &[crate::engine::Dose]) -> Vec<f64> {
-    let span = to - from;
-    let moment = 1e-9 * span.max(1.0);
-    let steps = (0..=points).map(|i| from + span * f64::from(i) / f64::from(points));
-    let of_doses = doses
-        .iter()
-        .flat_map(|d| [d.time, d.time + moment, d.time + d.duration]);
-    let mut hours: Vec<f64> = steps.chain(of_doses.filter(|t| *t > from && *t < to)).collect();
-    hours.sort_by(f64::total_cmp);
-    hours.dedup();
-    hours
-}
-
-/// Place of an output in the values of a course, and whether everything must be followed to have it.
-fn place(member: &Member, output: &str) -> Option<(usize, bool)> {
-    let system = member.model.system();
-    let observed = system.outputs().iter().position(|o| o.name == output);
-    let followed = || system.followed().iter().position(|f| f == output);
-    observed
-        .map(|i| (i, false))
-        .or_else(|| followed().map(|i| (system.outputs().len() + i, true)))
-}
-
-/// How many values a course has at one time.
-fn width(member: &Member, all: bool) -> usize {
-    let system = member.model.system();
-    let width = if all { system.width() } else { system.outputs().len() };
-    width.max(1)
-}
-
-/// Follows a member at `hours` since the origin, draw by draw.
-fn follow(
-    member: &Member,
-    subject: &Subject,
-    effects: &[Vec<f64>],
-    hours: &[f64],
-    all: bool,
-    mut see: impl FnMut(Option<&[f64]>),
-) -> Result<(), EngineError> {
-    let times: Vec<f64> = hours.iter().map(|t| t / member.hours).collect();
-    let system = member.model.system();
-    if all {
-        everything_of_draws(system, subject, effects, &times, PRECISION, |_, values| see(values))
-    } else {
-        course_of_draws(system, subject, effects, &times, PRECISION, |_, values| see(values))
-    }
 }
 
 /// Draws with the patient's history taken in, to be asked about any number of plans.
@@ -438,8 +365,7 @@ impl Simulator<'_> {
     fn follow_plan(&self, plan: &Plan, asked: &[usize], next_day: bool) -> Result<Simulated, EngineError> {
         let mut values: BTreeMap<usize, Vec<f64>> = asked.iter().map(|i| (*i, Vec::new())).collect();
         let mut day = Vec::new();
-        let mut failed = 0.0;
-        let mut total = 0.0;
+        let (mut failed, mut total) = (0.0, 0.0);
         for batch in &self.batches {
             let Some(member) = self.member(batch) else { continue };
             for steady in [false, true] {
@@ -452,42 +378,19 @@ impl Simulator<'_> {
                 if places.is_empty() && !with_day {
                     continue;
                 }
-                let Some((subject, wanted, hours)) = self.prepare(member, plan, &places, steady, with_day) else {
+                let Some(task) = Task::new(self.twin, self.file, member, plan, &places, with_day) else {
                     for place in &places {
-                        if let Some(list) = values.get_mut(place) {
-                            list.extend(batch.effects.iter().map(|_| f64::NAN));
-                        }
+                        let none = batch.effects.iter().map(|_| f64::NAN);
+                        values.entry(*place).or_default().extend(none);
                     }
                     continue;
                 };
-                let all = wanted.iter().any(|(w, _)| w.output >= member.model.outputs().len());
-                let width = width(member, all);
-                let mut column = Vec::with_capacity(hours.len());
-                let mut shifted = Vec::with_capacity(hours.len());
-                follow(member, &subject, &batch.effects, &hours, all, |found| {
+                task.run(member, &batch.effects, |solved, numbers| {
                     total += 1.0;
-                    if found.is_none() {
-                        failed += 1.0;
-                    }
-                    for (w, place) in &wanted {
-                        let number = found.map_or(f64::NAN, |rows| {
-                            let at = |i: usize| rows.get(i * width + w.output).copied().unwrap_or(f64::NAN);
-                            column.clear();
-                            column.extend((w.from..w.to).map(at));
-                            if w.measure.change {
-                                let start = at(0);
-                                column.iter_mut().for_each(|x| *x -= start);
-                            }
-                            shifted.clear();
-                            shifted.extend(hours.get(w.from..w.to).unwrap_or_default().iter().map(|t| t - w.since));
-                            let stretch = Stretch {
-                                hours: &shifted,
-                                values: &column,
-                            };
-                            w.scale * stretch.take(w.measure.take, w.measure.level.unwrap_or(f64::NAN))
-                        });
+                    failed += f64::from(u8::from(!solved));
+                    for (place, number) in numbers {
                         match place {
-                            Some(place) => values.entry(*place).or_default().push(number),
+                            Some(place) => values.entry(place).or_default().push(number),
                             None => day.push(number),
                         }
                     }
@@ -504,99 +407,5 @@ impl Simulator<'_> {
             values,
             next_day: day,
         })
-    }
-
-    /// The subject of a plan, what is to be taken from its course, and the hours at which it must be followed.
-    fn prepare(
-        &self,
-        member: &Member,
-        plan: &Plan,
-        places: &[usize],
-        steady: bool,
-        next_day: bool,
-    ) -> Option<(Subject, Vec<(Wanted<'_>, Option<usize>)>, Vec<f64>)> {
-        let now = self.twin.ledger.now;
-        let measures: Vec<(&Measure, Option<usize>)> = places
-            .iter()
-            .filter_map(|i| Some((self.file.measures.get(*i)?, Some(*i))))
-            .collect();
-        let start = due(self.twin, plan) + plan.delay;
-        let first = self.twin.ledger.doses.first().map_or(start, |d| d.time);
-        // Since, from, to, scale.
-        let mut windows: Vec<(&Measure, Option<usize>, f64, f64, f64, f64)> = Vec::new();
-        let mut begins = 0.0;
-        let person = if steady {
-            let (subject, at) = settled(self.twin, self.file, member, plan)?;
-            begins = at;
-            Some(subject)
-        } else {
-            None
-        };
-        for (measure, place) in measures {
-            let (since, from, to, scale) = match measure.window {
-                Window::Steady => {
-                    let round = plan.round();
-                    let scale = match measure.take {
-                        Take::Area => 24.0 / round,
-                        Take::TimeBelow | Take::TimeAbove => 168.0 / round,
-                        _ => 1.0,
-                    };
-                    // What is read at the moment of a dose stands before it.
-                    (begins, begins + 1e-9 * round, begins + round, scale)
-                }
-                Window::Span { from, to, since } => {
-                    let base = match since {
-                        Since::Now => now,
-                        Since::Dose => start,
-                        Since::FirstDose => first,
-                    };
-                    (base, base + from, base + to, 1.0)
-                }
-            };
-            windows.push((measure, place, since, from, to, scale));
-        }
-        let headline = self.file.headline().map(|(_, measure)| measure);
-        if let Some(measure) = headline.filter(|_| next_day) {
-            windows.push((measure, None, now, now, now + 24.0, 1.0));
-        }
-        let end = windows.iter().map(|w| w.4).fold(now, f64::max);
-        let subject = match person {
-            Some(subject) => subject,
-            None => subject(self.twin, self.file, member, plan, end)?,
-        };
-        let doses: Vec<crate::engine::Dose> = subject
-            .doses
-            .iter()
-            .map(|given| crate::engine::Dose {
-                time: given.dose.time * member.hours,
-                amount: given.dose.amount,
-                duration: given.dose.duration * member.hours,
-            })
-            .collect();
-        // The start of the course comes first, for changes from it.
-        let mut hours = vec![0.0];
-        let mut wanted = Vec::new();
-        for (measure, place, since, from, to, scale) in windows {
-            let (output, _) = self::place(member, &measure.output)?;
-            let points = if matches!(measure.take, Take::First | Take::Last) {
-                vec![from, to]
-            } else {
-                grid(from, to, GRID, &doses)
-            };
-            let begin = hours.len();
-            hours.extend(points);
-            wanted.push((
-                Wanted {
-                    measure,
-                    output,
-                    since,
-                    from: begin,
-                    to: hours.len(),
-                    scale,
-                },
-                place,
-            ));
-        }
-        Some((subject, wanted, hours))
     }
 }

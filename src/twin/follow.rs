@@ -1,0 +1,228 @@
+//! One member of a twin followed in time under one plan, and the numbers that are taken from its courses.
+
+use std::ops::Range;
+
+use crate::{
+    engine::{Dose, EngineError, Precision, Subject, course_of_draws, everything_of_draws},
+    model::twin_file::{Measure, Since, Take, TwinFile, Window},
+};
+
+use super::{
+    future::{due, settled, subject},
+    personalise::{Member, Twin},
+    plan::Plan,
+    take::Stretch,
+};
+
+/// Points of a window from which numbers are taken, doses not counted.
+const GRID: u32 = 40;
+/// Accuracy of cards: three figures.
+const PRECISION: Precision = Precision {
+    relative: 1e-3,
+    floor: 1e-4,
+    most_steps: 100_000,
+    integrate_all: false,
+};
+
+/// A number to be taken from a course.
+struct Wanted<'f> {
+    measure: &'f Measure,
+    /// Place of the measure in the file; none for the exposure of the next day.
+    place: Option<usize>,
+    /// Hour from which times are counted.
+    since: f64,
+    /// First hour of its window.
+    from: f64,
+    /// Last hour of its window.
+    to: f64,
+    /// What it is multiplied with.
+    scale: f64,
+    /// Place of the output in a row of values.
+    output: usize,
+    /// The window among the hours.
+    points: Range<usize>,
+}
+
+/// A member under a plan, the hours at which it must be followed, and what is taken.
+pub(super) struct Task<'f> {
+    subject: Subject,
+    hours: Vec<f64>,
+    wanted: Vec<Wanted<'f>>,
+}
+
+impl<'f> Task<'f> {
+    /// For the measures at `places`, all at steady state or none, and the exposure of the next day. None where the plan says nothing
+    /// about this member.
+    pub(super) fn new(
+        twin: &Twin,
+        file: &'f TwinFile,
+        member: &Member,
+        plan: &Plan,
+        places: &[usize],
+        next_day: bool,
+    ) -> Option<Self> {
+        let now = twin.ledger.now;
+        let start = due(twin, plan) + plan.delay;
+        let first = twin.ledger.doses.first().map_or(start, |d| d.time);
+        let measures = places.iter().filter_map(|i| Some((file.measures.get(*i)?, *i)));
+        let steady = measures.clone().any(|(m, _)| m.window == Window::Steady);
+        let (person, begins) = match steady {
+            true => settled(twin, file, member, plan).map(|(person, begins)| (Some(person), begins))?,
+            false => (None, 0.0),
+        };
+        let mut wanted = Vec::new();
+        for (measure, place) in measures {
+            let (since, from, to, scale) = match measure.window {
+                Window::Steady => {
+                    let round = plan.round();
+                    let scale = match measure.take {
+                        Take::Area => 24.0 / round,
+                        Take::TimeBelow | Take::TimeAbove => 168.0 / round,
+                        _ => 1.0,
+                    };
+                    // What is read at the moment of a dose stands before it.
+                    (begins, begins + 1e-9 * round, begins + round, scale)
+                }
+                Window::Span { from, to, since } => {
+                    let base = match since {
+                        Since::Now => now,
+                        Since::Dose => start,
+                        Since::FirstDose => first,
+                    };
+                    (base, base + from, base + to, 1.0)
+                }
+            };
+            wanted.push(Wanted {
+                measure,
+                place: Some(place),
+                since,
+                from,
+                to,
+                scale,
+                output: self::place(member, &measure.output)?.0,
+                points: 0..0,
+            });
+        }
+        if let Some((_, measure)) = file.headline().filter(|_| next_day) {
+            wanted.push(Wanted {
+                measure,
+                place: None,
+                since: now,
+                from: now,
+                to: now + 24.0,
+                scale: 1.0,
+                output: self::place(member, &measure.output)?.0,
+                points: 0..0,
+            });
+        }
+        let end = wanted.iter().map(|w| w.to).fold(now, f64::max);
+        let subject = match person {
+            Some(subject) => subject,
+            None => subject(twin, file, member, plan, end)?,
+        };
+        let doses: Vec<Dose> = subject
+            .doses
+            .iter()
+            .map(|given| Dose {
+                time: given.dose.time * member.hours,
+                amount: given.dose.amount,
+                duration: given.dose.duration * member.hours,
+            })
+            .collect();
+        // The start of the course comes first, for changes from it.
+        let mut hours = vec![0.0];
+        for w in &mut wanted {
+            let begin = hours.len();
+            if matches!(w.measure.take, Take::First | Take::Last) {
+                hours.extend([w.from, w.to]);
+            } else {
+                hours.extend(grid(w.from, w.to, GRID, &doses));
+            }
+            w.points = begin..hours.len();
+        }
+        Some(Self { subject, hours, wanted })
+    }
+
+    /// Takes the numbers of each draw: whether it had a solution, and the numbers with the places of their measures.
+    pub(super) fn run(
+        &self,
+        member: &Member,
+        effects: &[Vec<f64>],
+        mut see: impl FnMut(bool, Vec<(Option<usize>, f64)>),
+    ) -> Result<(), EngineError> {
+        let all = self.wanted.iter().any(|w| w.output >= member.model.outputs().len());
+        let width = width(member, all);
+        let mut column = Vec::with_capacity(self.hours.len());
+        let mut since = Vec::with_capacity(self.hours.len());
+        courses(member, &self.subject, effects, &self.hours, all, |found| {
+            let numbers = self.wanted.iter().map(|w| {
+                let number = found.map_or(f64::NAN, |rows| {
+                    let at = |i: usize| rows.get(i * width + w.output).copied().unwrap_or(f64::NAN);
+                    let start = if w.measure.change { at(0) } else { 0.0 };
+                    column.clear();
+                    column.extend(w.points.clone().map(|i| at(i) - start));
+                    since.clear();
+                    let hours = self.hours.get(w.points.clone()).unwrap_or_default();
+                    since.extend(hours.iter().map(|t| t - w.since));
+                    let stretch = Stretch {
+                        hours: &since,
+                        values: &column,
+                    };
+                    w.scale * stretch.take(w.measure.take, w.measure.level.unwrap_or(f64::NAN))
+                });
+                (w.place, number)
+            });
+            let numbers = numbers.collect();
+            see(found.is_some(), numbers);
+        })
+    }
+}
+
+/// Evenly spaced hours with the beginning, the moment after and the end of each dose.
+pub(super) fn grid(from: f64, to: f64, points: u32, doses: &[Dose]) -> Vec<f64> {
+    let span = to - from;
+    let moment = 1e-9 * span.max(1.0);
+    let steps = (0..=points).map(|i| from + span * f64::from(i) / f64::from(points));
+    let of_doses = doses
+        .iter()
+        .flat_map(|d| [d.time, d.time + moment, d.time + d.duration]);
+    let mut hours: Vec<f64> = steps.chain(of_doses.filter(|t| *t > from && *t < to)).collect();
+    hours.sort_by(f64::total_cmp);
+    hours.dedup();
+    hours
+}
+
+/// Place of an output in the values of a course, and whether everything must be followed to have it.
+pub(super) fn place(member: &Member, output: &str) -> Option<(usize, bool)> {
+    let system = member.model.system();
+    let observed = system.outputs().iter().position(|o| o.name == output);
+    let followed = || system.followed().iter().position(|f| f == output);
+    observed
+        .map(|i| (i, false))
+        .or_else(|| followed().map(|i| (system.outputs().len() + i, true)))
+}
+
+/// How many values a course has at one time.
+pub(super) fn width(member: &Member, all: bool) -> usize {
+    let system = member.model.system();
+    let width = if all { system.width() } else { system.outputs().len() };
+    width.max(1)
+}
+
+/// Follows a member at `hours` since the origin, draw by draw.
+pub(super) fn courses(
+    member: &Member,
+    subject: &Subject,
+    effects: &[Vec<f64>],
+    hours: &[f64],
+    all: bool,
+    mut see: impl FnMut(Option<&[f64]>),
+) -> Result<(), EngineError> {
+    let times: Vec<f64> = hours.iter().map(|t| t / member.hours).collect();
+    let system = member.model.system();
+    if all {
+        everything_of_draws(system, subject, effects, &times, PRECISION, |_, values| see(values))
+    } else {
+        course_of_draws(system, subject, effects, &times, PRECISION, |_, values| see(values))
+    }
+}
