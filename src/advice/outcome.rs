@@ -185,7 +185,7 @@ fn advise(question: &Question<'_>) -> Result<Arc<Advised>, Refusal> {
         simulate_ms = (started.elapsed() - fitted).as_secs_f64() * 1e3,
         "computed"
     );
-    if let Some(refusal) = accumulated(file, &advised.advice, language) {
+    if let Some(refusal) = accumulated(file, &advised, language) {
         return Err(refusal);
     }
     let advised = Arc::new(advised);
@@ -409,7 +409,8 @@ fn outside_the_list(file: &TwinFile, values: &Values, plan: &Present, language: 
 }
 
 /// Steady state is not all: with what is already in the body, the next day may harm under every plan.
-fn accumulated(file: &TwinFile, advice: &Advice, language: Language) -> Option<Refusal> {
+fn accumulated(file: &TwinFile, advised: &Advised, language: Language) -> Option<Refusal> {
+    let advice = &advised.advice;
     let concerned = match advice.decision {
         Decision::Recommend(i) => Some(i),
         _ => advice.keep,
@@ -417,7 +418,7 @@ fn accumulated(file: &TwinFile, advice: &Advice, language: Language) -> Option<R
     let next_day = advice.options.get(concerned?)?.next_day?;
     let (goal, _) = file.headline()?;
     let harm = file.harms.iter().find(|h| h.measure == goal.measure)?;
-    let limit = harm.blocked.as_ref()?.low.as_ref()?.value(&Values::new())?;
+    let limit = harm.blocked.as_ref()?.low.as_ref()?.value(&advised.twin.values)?;
     (next_day.p50 > limit).then(|| {
         let args = [
             ("label", goal.label.get(language.tag()).to_owned()),

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     model_file::{InputKind, Model, ModelError},
-    twin_file::{Enters, Status, TwinFile, TwinFileError},
+    twin_file::{Enters, Status, TwinFile, TwinFileError, Window},
 };
 
 /// The twins that are compiled in, used when no folder is configured.
@@ -110,7 +110,6 @@ impl Definition {
             })?;
             models.push(Arc::new(model));
         }
-        check_observed(&file, &models).map_err(|message| CatalogError::Mismatch { file: name, message })?;
         let sha256 = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
         Ok(Self { file, models, sha256 })
     }
@@ -202,10 +201,26 @@ fn check(file: &TwinFile, model: &Model) -> Result<(), String> {
         }
     }
     for item in file.observed() {
-        let unit = file.unit(&item.name);
-        if gives(&item.name).is_some_and(|own| own != unit) {
-            return Err(format!("[record.{}] must be in the unit of model \"{id}\"", item.name));
+        let Some(own) = model.outputs().iter().find(|o| o.name == item.name) else {
+            // Models that explain fewer measurements would win the vote by that alone.
+            return Err(format!(
+                "[record.{}] is observed, but model \"{id}\" has no such output: models that vote explain the same",
+                item.name
+            ));
+        };
+        if own.unit != file.unit(&item.name) {
+            return Err(format!(
+                "[record.{}] must be in {}, the unit of model \"{id}\"",
+                item.name, own.unit
+            ));
         }
+    }
+    let steady = file
+        .measures
+        .iter()
+        .any(|m| m.window == Window::Steady && !m.take.is_of_plan());
+    if steady && by_treatment.is_some() {
+        return Err("a measure at steady state needs doses; this treatment is an input of the models".to_owned());
     }
     if model.hours_per_time().is_nan() {
         return Err(format!(
@@ -213,15 +228,6 @@ fn check(file: &TwinFile, model: &Model) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-/// Whether each observed item is an output of some model.
-fn check_observed(file: &TwinFile, models: &[Arc<Model>]) -> Result<(), String> {
-    let known = |name: &str| models.iter().flat_map(|m| m.outputs()).any(|o| o.name == name);
-    match file.observed().find(|item| !known(&item.name)) {
-        Some(item) => Err(format!("[record.{}] is observed, but no model observes it", item.name)),
-        None => Ok(()),
-    }
 }
 
 impl Catalog {

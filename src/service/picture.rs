@@ -132,10 +132,10 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
                     )
                 })
                 .collect();
-            json!({
+            without_empty(json!({
                 "id": model.id, "version": model.version, "sha256": model.sha256, "doi": model.doi,
                 "weight": rounded(m.weight), "parameters": parameters,
-            })
+            }))
         })
         .collect();
     let mut shown = advised.advice.alternatives(file, LISTED);

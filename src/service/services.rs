@@ -41,7 +41,8 @@ pub fn queries(file: &TwinFile) -> Vec<Query> {
         required,
     };
     let mut queries = vec![query(PATIENT, "Patient/{{context.patientId}}".into(), true)];
-    for item in &file.needs.measured {
+    // An item without a code is computed from others.
+    for item in file.needs.measured.iter().filter(|item| !item.codes.is_empty()) {
         let codes: Vec<String> = item.codes.iter().map(|c| format!("{}|{}", c.system, c.code)).collect();
         let count = if item.use_as == UseAs::Observation { 100 } else { 20 };
         let template = format!(

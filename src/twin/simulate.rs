@@ -409,3 +409,173 @@ impl Simulator<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use std::path::Path;
+
+    use jiff::{Timestamp, ToSpan, tz::TimeZone};
+
+    use super::*;
+    use crate::{
+        model::formula::Values,
+        patient::facts::{Bound, Facts, Given, Measurement, Person, Regimen, Sex, Source},
+        twin::{ledger::Ledger, values::gather},
+        wording::Language,
+    };
+
+    fn now() -> Timestamp {
+        "2026-01-15T12:00:00Z".parse().unwrap()
+    }
+
+    fn source() -> Source {
+        Source {
+            reference: "Observation/1".into(),
+            version: None,
+        }
+    }
+
+    fn measured(value: f64, hours_ago: i64) -> Measurement {
+        Measurement {
+            value,
+            bound: Bound::Exact,
+            time: now() - hours_ago.hours(),
+            converted_from: None,
+            preliminary: false,
+            recorded_as: String::new(),
+            source: source(),
+        }
+    }
+
+    /// A man on 1000 mg every 12 h of a drug given over 1 h, with what was measured.
+    fn facts(measurements: &[(&str, f64, i64)]) -> Facts {
+        let mut facts = Facts {
+            person: Person {
+                id: "p".into(),
+                birth_date: Some("1960-01-01".parse().unwrap()),
+                sex: Sex::Male,
+                deceased: false,
+                source: source(),
+            },
+            measured: BTreeMap::new(),
+            flags: BTreeMap::new(),
+            tested_negative: BTreeMap::new(),
+            categories: BTreeMap::new(),
+            given: [40_i64, 28, 16, 4]
+                .map(|ago| Given {
+                    time: now() - ago.hours(),
+                    amount: 1000.0,
+                    duration_hours: 1.0,
+                    duration_assumed: false,
+                    assumed_from_order: false,
+                    source: source(),
+                })
+                .into(),
+            orders: Vec::new(),
+            ignored: Vec::new(),
+            assumed: Vec::new(),
+        };
+        for (name, value, ago) in measurements {
+            facts
+                .measured
+                .entry((*name).to_owned())
+                .or_default()
+                .push(measured(*value, *ago));
+        }
+        facts
+    }
+
+    fn twin(definition: &Definition, facts: &Facts) -> Twin {
+        let ledger = Ledger::new(&definition.file, facts, now());
+        let values: Values = gather(&definition.file, facts, &ledger, None, now(), &TimeZone::UTC);
+        Twin::fit(definition, values, ledger, None, Language::English).unwrap()
+    }
+
+    fn plan(amount: f64, interval_hours: f64) -> Plan {
+        let regimen = Regimen {
+            amount,
+            interval_hours,
+            duration_hours: 1.0,
+        };
+        Plan::plain(Kind::Change, Some(regimen))
+    }
+
+    #[test]
+    fn the_fast_path_gives_what_is_found_by_following() {
+        let definition = Definition::load(Path::new("models/vancomycin")).unwrap();
+        let facts = facts(&[("wt", 80.0, 40), ("scr", 1.0, 5), ("C", 14.0, 5)]);
+        let twin = twin(&definition, &facts);
+        let file = &definition.file;
+        let fast = Simulator::new(&twin, file, twin.draws(100), None).unwrap();
+        assert!(fast.draws.is_some());
+        let mut followed = Simulator::new(&twin, file, twin.draws(100), None).unwrap();
+        followed.draws = None;
+        let plans = [plan(1000.0, 12.0), plan(750.0, 8.0), plan(2000.0, 48.0)];
+        let all: Vec<usize> = (0..file.measures.len()).collect();
+        let a = fast.ready().unwrap().run(&plans, &all, true).unwrap();
+        let b = followed.ready().unwrap().run(&plans, &all, true).unwrap();
+        for (a, b) in a.iter().zip(&b) {
+            for (place, values) in &a.values {
+                for (x, y) in values.iter().zip(&b.values[place]) {
+                    assert!(
+                        (x / y - 1.0).abs() < 5e-3,
+                        "{} {:?}: {x} {y}",
+                        file.measures[*place].name,
+                        a.plan
+                    );
+                }
+            }
+            for (x, y) in a.next_day.iter().zip(&b.next_day) {
+                assert!((x / y - 1.0).abs() < 5e-3, "next day: {x} {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_doses_there_is_no_steady_state_and_a_course_all_the_same() {
+        let definition = Definition::load(Path::new("models/vancomycin")).unwrap();
+        let facts = facts(&[("wt", 80.0, 40), ("scr", 1.0, 5)]);
+        let twin = twin(&definition, &facts);
+        let simulator = Simulator::new(&twin, &definition.file, twin.draws(100), None).unwrap();
+        let stop = Plan::plain(Kind::Stop, None);
+        let all: Vec<usize> = (0..definition.file.measures.len()).collect();
+        let simulated = simulator
+            .ready()
+            .unwrap()
+            .run(std::slice::from_ref(&stop), &all, false)
+            .unwrap();
+        assert!(simulated[0].values.is_empty());
+        let curves = simulator.curves(std::slice::from_ref(&stop)).unwrap();
+        let band = &curves.ahead[0].1.band;
+        assert!(
+            band.first().unwrap().p50 > 4.0 * band.last().unwrap().p50,
+            "what is in the body is cleared"
+        );
+        assert!(curves.past.band.iter().any(|b| b.p50 > 10.0));
+    }
+
+    #[test]
+    fn a_genotype_that_is_not_known_is_every_genotype_by_its_frequency() {
+        let definition = Definition::load(Path::new("models/warfarin")).unwrap();
+        let mut facts = facts(&[]);
+        facts.given.clear();
+        let unknown = twin(&definition, &facts);
+        assert_eq!(unknown.members.len(), 18);
+        let chances = unknown.guessed();
+        assert_eq!(chances["cyp"][0].0, "*1/*1");
+        assert!(
+            (chances["cyp"][0].1 - 0.587).abs() < 1e-3,
+            "nothing was measured: as frequent as in the cohort"
+        );
+        // An INR that shoots up speaks for sensitive ones.
+        facts = self::facts(&[("INR", 4.0, 2)]);
+        for given in &mut facts.given {
+            given.amount = 5.0;
+            given.duration_hours = 0.0;
+        }
+        let known = twin(&definition, &facts).guessed();
+        let of = |levels: &[(String, f64)], name: &str| levels.iter().find(|(level, _)| level == name).unwrap().1;
+        assert!(of(&known["vk"], "AA") > of(&chances["vk"], "AA"));
+    }
+}

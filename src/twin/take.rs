@@ -93,8 +93,15 @@ impl Stretch<'_> {
         let rise = (top.1 - left.1) / h;
         let fall = (right.1 - top.1) / k;
         let curvature = (fall - rise) / (h + k);
-        // Beside a dose there is a corner, not a bend.
-        if !curvature.is_finite() || curvature == 0.0 || h > 3.0 * k || k > 3.0 * h {
+        // Where a dose begins or an infusion ends there is a corner, not a bend: curved there and nowhere beside.
+        let beside = |i: Option<usize>| -> Option<f64> {
+            let (a, b, c) = (point(i?)?, point(i? + 1)?, point(i? + 2)?);
+            Some((((c.1 - b.1) / (c.0 - b.0) - (b.1 - a.1) / (b.0 - a.0)) / (c.0 - a.0)).abs())
+        };
+        let near = [beside(best.checked_sub(2)), beside(Some(best))];
+        let bend = near.into_iter().flatten().fold(0.0, f64::max);
+        let corner = curvature.abs() > 4.0 * bend || h > 3.0 * k || k > 3.0 * h;
+        if !curvature.is_finite() || curvature == 0.0 || corner {
             return top;
         }
         let slope = rise + curvature * h;

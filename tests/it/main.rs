@@ -16,4 +16,5 @@ mod server;
 mod study;
 mod support;
 mod together;
+mod twins;
 mod vancomycin;

@@ -1,6 +1,6 @@
 //! A running server, records, and requests as an EHR would send them.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use jumeau::{
     app::{self, Mode},
@@ -22,6 +22,15 @@ impl Server {
     /// With the sample records' moment as now.
     pub fn start() -> Self {
         Self::with(|settings| settings.clock.as_of = AsOf::try_from(ANCHOR.to_owned()).unwrap())
+    }
+
+    /// The same, for models that a build for tests computes more slowly than a clinician would wait.
+    pub fn patient() -> Self {
+        Self::with(|settings| {
+            settings.clock.as_of = AsOf::try_from(ANCHOR.to_owned()).unwrap();
+            settings.http.deadline = Duration::from_secs(120);
+            settings.http.background_limit = Duration::from_secs(120);
+        })
     }
 
     pub fn with(change: impl FnOnce(&mut Settings)) -> Self {
@@ -97,9 +106,14 @@ impl Server {
             .collect()
     }
 
-    /// A hook call with everything in prefetch.
+    /// A hook call of the vancomycin twin with everything in prefetch.
     pub fn request(&self, hook: &str, record: &Value, draft: Option<&Value>) -> Value {
-        let templates = self.templates(&format!("vancomycin-{hook}"));
+        self.request_of("vancomycin", hook, record, draft)
+    }
+
+    /// A hook call of a twin with everything in prefetch.
+    pub fn request_of(&self, twin: &str, hook: &str, record: &Value, draft: Option<&Value>) -> Value {
+        let templates = self.templates(&format!("{twin}-{hook}"));
         let patient = patient(record);
         let prefetch: serde_json::Map<String, Value> = templates
             .into_iter()
@@ -123,9 +137,14 @@ impl Server {
         self.post(&format!("/cds-services/vancomycin-{hook}"), request, "en")
     }
 
-    /// The only card of an answer, or none.
+    /// The only card of an answer of the vancomycin twin, or none.
     pub fn card(&self, hook: &str, request: &Value) -> Option<Value> {
-        let (status, body) = self.call(hook, request);
+        self.card_of("vancomycin", hook, request)
+    }
+
+    /// The only card of an answer, or none.
+    pub fn card_of(&self, twin: &str, hook: &str, request: &Value) -> Option<Value> {
+        let (status, body) = self.post(&format!("/cds-services/{twin}-{hook}"), request, "en");
         assert_eq!(status, 200, "{body}");
         let cards = body["cards"].as_array().unwrap();
         assert!(cards.len() <= 1, "{body}");
@@ -136,7 +155,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+            runtime.shutdown_timeout(Duration::from_secs(2));
         }
     }
 }

@@ -388,3 +388,136 @@ impl TwinFile {
             .or_else(|| self.observed().next())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VANCOMYCIN: &str = include_str!("../../../models/vancomycin/twin.toml");
+
+    fn broken(from: &str, to: &str) -> TwinFileError {
+        assert!(VANCOMYCIN.contains(from), "the test edits text that is there");
+        TwinFile::parse("twin.toml", &VANCOMYCIN.replacen(from, to, 1)).unwrap_err()
+    }
+
+    #[test]
+    fn the_shipped_file_is_read() {
+        let twin = TwinFile::parse("twin.toml", VANCOMYCIN).unwrap();
+        assert_eq!(twin.models, ["goti-2018", "thomson-2009", "colin-2019"]);
+        let every: Vec<f64> = twin.treatment.every.iter().map(Schedule::interval).collect();
+        assert_eq!(every, [12.0, 8.0, 24.0, 48.0]);
+        assert_eq!(twin.needs.measured.len(), 4);
+        assert!(twin.named["C"].optional && !twin.named["scr"].optional);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_place() {
+        let e = broken("margin = 0.10", "margins = 0.10");
+        assert!(e.message.contains("margins"), "{e}");
+        let line = VANCOMYCIN.lines().position(|l| l.starts_with("margin")).unwrap() + 1;
+        assert_eq!((e.line, e.column), (line, 1));
+    }
+
+    #[test]
+    fn a_flag_that_is_not_defined_is_an_error() {
+        let e = broken("flag = \"pregnant\"", "flag = \"pregnnt\"");
+        assert!(e.message.contains("pregnnt"), "{e}");
+    }
+
+    #[test]
+    fn a_length_of_time_needs_its_unit() {
+        let e = broken("recent   = \"72 h\"", "recent   = \"72\"");
+        assert!(e.message.contains("number and min, h, d or wk"), "{e}");
+    }
+
+    #[test]
+    fn a_model_card_lacks_nothing() {
+        let e = broken("[card.intended]\nuse        = ", "[card.intended]\nuses       = ");
+        assert!(e.message.contains("intended.use"), "{e}");
+        let e = broken("funding   = ", "founding  = ");
+        assert!(e.message.contains("funding"), "{e}");
+        let e = broken(
+            "outcomes          = \"unknown: no study of outcomes with this software\"",
+            "outcomes = \"unknown\"",
+        );
+        assert!(e.message.contains("without a reason"), "{e}");
+        let twin = TwinFile::parse("twin.toml", VANCOMYCIN).unwrap();
+        assert_eq!(twin.card.attributes().count(), ATTRIBUTES.len());
+    }
+
+    #[test]
+    fn formulas_are_read_with_the_file() {
+        let e = broken("when  = \"mic > 1\"", "when  = \"mci > 1\"");
+        assert!(e.message.contains("mci"), "{e}");
+        let e = broken("within  = [400, 600]", "within  = [400, \"600 +\"]");
+        assert!(e.message.contains("600 +"), "{e}");
+        let text = VANCOMYCIN.replacen(
+            "within  = [400, 600]",
+            "within  = [\"if (wt > 100) 450 else 400\", 600]",
+            1,
+        );
+        let twin = TwinFile::parse("twin.toml", &text).unwrap();
+        let low = |wt: f64| {
+            twin.goals[0]
+                .within
+                .limits(&[("wt".to_owned(), wt)].into())
+                .unwrap()
+                .low
+        };
+        assert_eq!((low(120.0), low(80.0)), (450.0, 400.0));
+        let nothing = crate::model::formula::Values::new();
+        assert!(
+            twin.goals[0].within.limits(&nothing).is_none(),
+            "without a weight there is no target"
+        );
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for (from, to, says) in [
+            (
+                "measure = \"auc24\"\nwithin",
+                "measure = \"auc\"\nwithin",
+                "measure \"auc\" is not defined",
+            ),
+            ("take   = \"last\"", "take   = \"time_below\"", "need a level"),
+            (
+                "steady = true\nunit   = \"mg.h/L\"",
+                "steady = true\nto = \"5 d\"\nunit   = \"mg.h/L\"",
+                "either steady",
+            ),
+            (
+                "blocked_above = 650",
+                "blocked_above = 650\nblocked_below = 1",
+                "not both",
+            ),
+            ("above   = 600\n", "", "above or below"),
+            ("dose     = [500,", "share = [1]\ndose     = [500,", "needs dose"),
+            (
+                "[[harm]]",
+                "[[rule]]\nsay = { en = \"a\", fr = \"b\" }\nsource = \"x\"\n[[harm]]",
+                "a measure or when",
+            ),
+            (
+                "[record.mic]",
+                "[record.WT]\ntitle = { en = \"a\", fr = \"b\" }\nloinc = [\"1\"]\nunit = \"kg\"\n[record.mic]",
+                "capital letters",
+            ),
+        ] {
+            let e = broken(from, to);
+            assert!(e.message.contains(says), "{says}: {e}");
+        }
+    }
+
+    #[test]
+    fn doses_must_ascend() {
+        let e = broken("[500, 750,", "[750, 500,");
+        assert!(e.message.contains("ascending"), "{e}");
+    }
+
+    #[test]
+    fn an_id_must_fit_in_a_url() {
+        let e = broken("id      = \"vancomycin\"", "id      = \"Vanco mycin\"");
+        assert!(e.message.contains("URL"), "{e}");
+    }
+}

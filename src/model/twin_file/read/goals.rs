@@ -166,6 +166,10 @@ pub(super) fn read(
         let harm = harm.into_inner();
         let blocked = match (&harm.blocked_above, &harm.blocked_below) {
             (None, None) => None,
+            (Some(_), Some(_)) => {
+                let message = "[[harm]] blocks above or below, not both: write two harms";
+                return Err(place.error(at, message));
+            }
             (above, below) => Some(range(place, at, above.as_ref(), below.as_ref(), names)?),
         };
         harms.push(Harm {

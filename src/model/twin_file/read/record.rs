@@ -148,8 +148,13 @@ impl Record {
         raw: BTreeMap<String, RawMeasured>,
     ) -> Result<(), TwinFileError> {
         let names: BTreeSet<String> = raw.keys().cloned().collect();
+        let mut keys = BTreeSet::new();
         for (name, item) in raw {
             let at = item.unit.span().start;
+            if !keys.insert(name.to_ascii_lowercase()) {
+                let message = format!("[record.{name}]: two items differ only in capital letters");
+                return Err(place.error(at, message));
+            }
             let mut codes: Vec<Code> = coded(LOINC, item.loinc).collect();
             for code in item.codes {
                 let Some((system, code)) = code.get_ref().split_once('|') else {
