@@ -273,7 +273,7 @@ fn unstable(file: &TwinFile, facts: &Facts, now: Timestamp) -> Result<(), Refusa
                 reason: "unstable",
                 what: Phrase::Text(rule.say.clone()),
                 help: Phrase::Text(rule.help.clone()),
-                urgency: Urgency::Info,
+                urgency: rule.urgency,
                 order_level: true,
             });
         }

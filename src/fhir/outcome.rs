@@ -162,6 +162,8 @@ fn of_number(quantity: &Quantity, above: f64) -> Option<Outcome> {
         None => Outcome::Negative,
         Some(">") if value >= above => Outcome::Positive,
         Some(">=") if value > above => Outcome::Positive,
+        // No quantity is below nothing: where any number counts, one below a limit counts too.
+        Some("<" | "<=") if above < 0.0 => Outcome::Positive,
         Some("<" | "<=") if value <= above => Outcome::Negative,
         Some(_) => Outcome::Indeterminate,
     })

@@ -334,12 +334,16 @@ impl Case<'_> {
         };
         let rule = || {
             let rule = advised.rules.first().and_then(|place| file.rules.get(*place))?;
-            let args = [("name", name()), ("rule", reader.text(&rule.say).to_owned())];
-            let short = [("name", name())];
-            Some(summary([
-                reader.say("summary-rule", args),
-                reader.say("summary-rule-short", short),
-            ]))
+            // As much of the rule as fits: all of it, its first sentence, what stands before its colon.
+            let all = reader.text(&rule.say);
+            let first = all.split_once(". ").map_or(all, |(first, _)| first);
+            let head = all.split_once(':').map_or(first, |(head, _)| head.trim_end());
+            let said = [all, first, head].map(|rule| {
+                let args = [("name", name()), ("rule", rule.to_owned())];
+                reader.say("summary-rule", args)
+            });
+            let short = reader.say("summary-rule-short", [("name", name())]);
+            Some(summary(said.into_iter().chain([short])))
         };
         Some(match (advice.decision, keep) {
             (Decision::OnTarget | Decision::Watch, _) if advised.must_be_heard(file) => rule()?,

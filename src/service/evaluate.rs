@@ -20,7 +20,7 @@ use crate::{
         facts::{ReadContext, RecordError, read, read_draft_orders},
         prefetch::{Gathered, KeyState},
     },
-    model::catalog::Definition,
+    model::{catalog::Definition, twin_file::Doses},
     patient::{
         facts::{Facts, Order, Remark},
         needs::Needs,
@@ -164,7 +164,10 @@ pub fn evaluate(
     let not_yet =
         |id: &str| call.hook == Hook::OrderSelect && matches!(id, "order-unclear-no-dosage" | "order-unclear-no-dose");
     let draft_unclear = draft
-        .filter(|d| drafted(&d.order, &definition.file.treatment).is_none())
+        .filter(|d| {
+            let treatment = &definition.file.treatment;
+            treatment.doses != Doses::None && drafted(&d.order, treatment).is_none()
+        })
         .map(|d| {
             d.order
                 .unclear

@@ -105,6 +105,8 @@ pub struct Unstable {
     pub say: Text,
     /// What would help.
     pub help: Text,
+    /// How loudly it is said.
+    pub urgency: Urgency,
 }
 
 /// Something to add to the card.

@@ -94,6 +94,8 @@ struct RawUnstable {
     change: f64,
     say: Text,
     help: Text,
+    #[serde(default)]
+    urgency: Urgency,
 }
 
 #[derive(Deserialize)]
@@ -226,6 +228,7 @@ fn check(raw: Raw, place: &Place<'_>) -> Result<TwinFile, TwinFileError> {
             change: rule.change,
             say: rule.say,
             help: rule.help,
+            urgency: rule.urgency,
         });
     }
     let mut cautions = Vec::new();
