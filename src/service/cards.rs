@@ -24,7 +24,7 @@ use jiff::SignedDuration;
 use super::{
     detail,
     orders::{DraftDose, DraftDrug, Subject, level_request, medication_request, other_request},
-    words::{Reader, summary},
+    words::{Reader, shorter_and_shorter, summary},
 };
 
 /// System of our own codes.
@@ -235,10 +235,12 @@ impl Case<'_> {
         let reader = self.reader;
         let name = reader.text(&self.file().name).to_owned();
         let what = reader.wording.phrase(&refusal.what);
-        let summary = summary([
-            reader.say("summary-refused", [("name", name.clone()), ("what", what)]),
-            reader.say("summary-refused-short", [("name", name)]),
-        ]);
+        let said = shorter_and_shorter(&what).map(|what| {
+            let args = [("name", name.clone()), ("what", what.to_owned())];
+            reader.say("summary-refused", args)
+        });
+        let short = reader.say("summary-refused-short", [("name", name.clone())]);
+        let summary = summary(said.into_iter().chain([short]));
         let suggestions = if refusal.order_level {
             self.level_suggestion().into_iter().collect()
         } else {
@@ -334,11 +336,7 @@ impl Case<'_> {
         };
         let rule = || {
             let rule = advised.rules.first().and_then(|place| file.rules.get(*place))?;
-            // As much of the rule as fits: all of it, its first sentence, what stands before its colon.
-            let all = reader.text(&rule.say);
-            let first = all.split_once(". ").map_or(all, |(first, _)| first);
-            let head = all.split_once(':').map_or(first, |(head, _)| head.trim_end());
-            let said = [all, first, head].map(|rule| {
+            let said = shorter_and_shorter(reader.text(&rule.say)).map(|rule| {
                 let args = [("name", name()), ("rule", rule.to_owned())];
                 reader.say("summary-rule", args)
             });

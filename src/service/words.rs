@@ -224,6 +224,16 @@ pub fn unit(code: &str) -> String {
         .replace(['[', ']'], "")
 }
 
+/// What is told, ever shorter: all of it, its first sentence, what stands before its colon.
+#[must_use]
+pub fn shorter_and_shorter(all: &str) -> [&str; 3] {
+    let first = all.split_once(". ").map_or(all, |(first, _)| first);
+    let head = first
+        .split_once(':')
+        .map_or(first, |(head, _)| head.trim_end());
+    [all, first, head]
+}
+
 /// The first text that is short enough for a summary, cut as a last resort.
 #[must_use]
 pub fn summary(candidates: impl IntoIterator<Item = String>) -> String {
