@@ -228,9 +228,7 @@ pub fn unit(code: &str) -> String {
 #[must_use]
 pub fn shorter_and_shorter(all: &str) -> [&str; 3] {
     let first = all.split_once(". ").map_or(all, |(first, _)| first);
-    let head = first
-        .split_once(':')
-        .map_or(first, |(head, _)| head.trim_end());
+    let head = first.split_once(':').map_or(first, |(head, _)| head.trim_end());
     [all, first, head]
 }
 
