@@ -18,3 +18,4 @@ mod support;
 mod together;
 mod twins;
 mod vancomycin;
+mod warfarin;
