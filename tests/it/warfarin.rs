@@ -57,9 +57,16 @@ fn maintenance_doses_hold_the_inr_at_two_and_a_half() {
                 let subject = individual.subject(&model, &doses);
                 let none = vec![vec![0.0; model.system().effects().len()]];
                 let precision = Precision::default();
-                course_of_draws(model.system(), &subject, &none, &[90.0 * 24.0], precision, |_, values| {
-                    found.push((*name, vk, age, amount, values.unwrap()[inr]));
-                })
+                course_of_draws(
+                    model.system(),
+                    &subject,
+                    &none,
+                    &[90.0 * 24.0],
+                    precision,
+                    |_, values| {
+                        found.push((*name, vk, age, amount, values.unwrap()[inr]));
+                    },
+                )
                 .unwrap();
             }
         }
@@ -69,6 +76,10 @@ fn maintenance_doses_hold_the_inr_at_two_and_a_half() {
     assert!(outside.is_empty(), "{outside:#?}");
     // The wild type at the reference age needs about 5 mg a day, the most sensitive less than a tenth of the least.
     let dose = |name, vk, age| found.iter().find(|f| (f.0, f.1, f.2) == (name, vk, age)).unwrap().3;
-    assert!((4.0..9.0).contains(&dose("*1/*1", 0, 70.0)), "{}", dose("*1/*1", 0, 70.0));
+    assert!(
+        (4.0..9.0).contains(&dose("*1/*1", 0, 70.0)),
+        "{}",
+        dose("*1/*1", 0, 70.0)
+    );
     assert!(dose("*3/*3", 2, 85.0) < 0.1 * dose("*1/*1", 0, 50.0));
 }
