@@ -1,6 +1,11 @@
 //! Puts the parts together and runs the server: the only place that knows every concrete type.
 
-use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::IsTerminal as _,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use actix_web::web;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -121,6 +126,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         let text = std::fs::read_to_string(file).map_err(|e| format!("{name}: {e}"))?;
         terminology = terminology.extend(Terminology::parse(&name, &text).map_err(|e| e.to_string())?);
     }
+    let launch = Arc::new(OnceLock::new());
     step("opening the store");
     let stores = store::open::open(&settings.store);
     let mut warnings: Vec<String> = errors.iter().map(|e| format!("not served: {e}")).collect();
@@ -134,6 +140,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         as_of: settings.clock.as_of,
         draws: settings.models.draws,
         offer: settings.services.offer,
+        launch: Arc::clone(&launch),
     })));
     let demo = match mode {
         Mode::Production => None,

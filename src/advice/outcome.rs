@@ -62,6 +62,8 @@ pub struct Question<'a> {
     pub cache: Cache<'a>,
     /// Answers of the last moments.
     pub recent: &'a Recent,
+    /// Whether to answer for a patient who is not on the treatment, too: what if it were begun.
+    pub whoever: bool,
 }
 
 /// Advice with what it rests on.
@@ -136,7 +138,7 @@ pub fn consider(question: &Question<'_>) -> Outcome {
             args,
         ));
     }
-    if question.draft.is_none() && !on_treatment(facts, &definition.file.treatment, *now) {
+    if question.draft.is_none() && !question.whoever && !on_treatment(facts, &definition.file.treatment, *now) {
         return Outcome::Silent;
     }
     match advise(question) {
