@@ -18,6 +18,7 @@ pub mod fhir;
 pub mod http;
 pub mod lang;
 pub mod model;
+pub mod page;
 pub mod patient;
 pub mod plot;
 pub mod service;

@@ -6,7 +6,6 @@
 
 mod dosage;
 mod fhir_server;
-mod language;
 mod pages;
 mod patients;
 mod request;

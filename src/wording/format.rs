@@ -85,6 +85,25 @@ pub fn percent(probability: f64, language: Language) -> String {
     }
 }
 
+/// A UCUM unit as people write it; nothing for a pure number.
+#[must_use]
+pub fn unit(code: &str) -> String {
+    if code == "1" {
+        return String::new();
+    }
+    // Micro is written `u` in UCUM.
+    let micro = |part: &str| match part.strip_prefix('u') {
+        Some(rest @ ("g" | "mol" | "L")) => format!("µ{rest}"),
+        _ => part.to_owned(),
+    };
+    let shown: Vec<String> = code.split('/').map(micro).collect();
+    shown
+        .join("/")
+        .replace('.', "·")
+        .replace("10*9", "10⁹")
+        .replace(['[', ']'], "")
+}
+
 const MONTHS: [(&str, &str); 12] = [
     ("Jan", "janv."),
     ("Feb", "févr."),
