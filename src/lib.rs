@@ -23,6 +23,7 @@ pub mod patient;
 pub mod plot;
 pub mod service;
 pub mod settings;
+pub mod smart;
 pub mod store;
 pub mod study;
 pub mod telemetry;

@@ -55,7 +55,10 @@ async fn finish(request: &HttpRequest, smart: &Smart) -> Result<HttpResponse, (T
     let lasts = granted.lasts.map_or(most, |lasts| lasts.min(most));
     let (name, secret) = (Uuid::new_v4().simple().to_string(), unguessable());
     let session = Session {
-        twin: granted.twin.filter(|twin| smart.serves(twin)).or_else(|| pending.twin.clone()),
+        twin: granted
+            .twin
+            .filter(|twin| smart.serves(twin))
+            .or_else(|| pending.twin.clone()),
         issuer: Arc::clone(&issuer),
         secret: Secret::new(secret.clone()),
         token: granted.token,
@@ -68,7 +71,10 @@ async fn finish(request: &HttpRequest, smart: &Smart) -> Result<HttpResponse, (T
     Ok(HttpResponse::SeeOther()
         .insert_header((header::LOCATION, format!("{}?s={name}", smart.at("twin"))))
         .append_header((header::SET_COOKIE, jar.set(Purpose::Launch, state, "", 0)))
-        .append_header((header::SET_COOKIE, jar.set(Purpose::Session, &name, &secret, lasts.as_secs())))
+        .append_header((
+            header::SET_COOKIE,
+            jar.set(Purpose::Session, &name, &secret, lasts.as_secs()),
+        ))
         .finish())
 }
 
@@ -77,7 +83,9 @@ fn code<'q>(query: &'q Query, pending: &Pending) -> Result<&'q str, Trouble> {
     let (configuration, issuer) = (&pending.configuration, &pending.issuer);
     match query.one("iss")? {
         // A server that names itself under OpenID's rules does so by its `issuer`; others are known by their FHIR base.
-        Some(iss) if iss != configuration.issuer.as_deref().unwrap_or(&issuer.written) => return Err(Trouble::OtherServer),
+        Some(iss) if iss != configuration.issuer.as_deref().unwrap_or(&issuer.written) => {
+            return Err(Trouble::OtherServer);
+        }
         None if configuration.names_itself => return Err(Trouble::OtherServer),
         _ => {}
     }

@@ -45,12 +45,18 @@ impl Configuration {
     pub fn read(body: &[u8], issuer: &Issuer) -> Result<Self, Trouble> {
         let document: Document = serde_json::from_slice(body).map_err(|_| Trouble::Configuration)?;
         let endpoint = |text: Option<String>| {
-            let url = text.and_then(|text| Url::parse(&text).ok()).ok_or(Trouble::Configuration)?;
+            let url = text
+                .and_then(|text| Url::parse(&text).ok())
+                .ok_or(Trouble::Configuration)?;
             let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
             if !plain {
                 return Err(Trouble::Configuration);
             }
-            if issuer.knows(&url) { Ok(url) } else { Err(Trouble::Endpoint) }
+            if issuer.knows(&url) {
+                Ok(url)
+            } else {
+                Err(Trouble::Endpoint)
+            }
         };
         let methods = &document.code_challenge_methods_supported;
         if !methods.is_empty() && !methods.iter().any(|method| method == "S256") {
@@ -100,11 +106,26 @@ mod tests {
     #[test]
     fn others_are_not() {
         for (change, trouble) in [
-            (json!({"token_endpoint": "https://evil.example/token"}), Trouble::Endpoint),
-            (json!({"token_endpoint": "http://login.example/token"}), Trouble::Endpoint),
-            (json!({"token_endpoint": "https://login.example:444/token"}), Trouble::Endpoint),
-            (json!({"authorization_endpoint": "javascript:alert(1)"}), Trouble::Endpoint),
-            (json!({"authorization_endpoint": "https://a:b@fhir.example/"}), Trouble::Configuration),
+            (
+                json!({"token_endpoint": "https://evil.example/token"}),
+                Trouble::Endpoint,
+            ),
+            (
+                json!({"token_endpoint": "http://login.example/token"}),
+                Trouble::Endpoint,
+            ),
+            (
+                json!({"token_endpoint": "https://login.example:444/token"}),
+                Trouble::Endpoint,
+            ),
+            (
+                json!({"authorization_endpoint": "javascript:alert(1)"}),
+                Trouble::Endpoint,
+            ),
+            (
+                json!({"authorization_endpoint": "https://a:b@fhir.example/"}),
+                Trouble::Configuration,
+            ),
             (json!({"authorization_endpoint": null}), Trouble::Configuration),
             (json!({"token_endpoint": "token"}), Trouble::Configuration),
             (json!({"code_challenge_methods_supported": ["plain"]}), Trouble::NoPkce),

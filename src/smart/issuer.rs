@@ -137,7 +137,10 @@ mod tests {
     #[test]
     fn configuration_lies_under_the_base() {
         for (iss, url) in [
-            ("https://f.example/r4/", "https://f.example/r4/.well-known/smart-configuration"),
+            (
+                "https://f.example/r4/",
+                "https://f.example/r4/.well-known/smart-configuration",
+            ),
             ("https://f.example", "https://f.example/.well-known/smart-configuration"),
         ] {
             let found = Issuer::for_tests(iss, &[]).configuration_url();

@@ -51,7 +51,10 @@ impl<T> Kept<T> {
             values.retain(|_, (end, _)| *end > now);
         }
         if values.len() >= self.most
-            && let Some(first) = values.iter().min_by_key(|(_, (end, _))| *end).map(|(name, _)| name.clone())
+            && let Some(first) = values
+                .iter()
+                .min_by_key(|(_, (end, _))| *end)
+                .map(|(name, _)| name.clone())
         {
             values.remove(&first);
         }

@@ -8,16 +8,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Smart,
-    configuration::Configuration,
-    cookie::Purpose,
-    issuer::Issuer,
-    kept::unguessable,
-    query::Query,
-    scopes,
-    settings::base,
-    trouble::Trouble,
-    view,
+    Smart, configuration::Configuration, cookie::Purpose, issuer::Issuer, kept::unguessable, query::Query, scopes,
+    settings::base, trouble::Trouble, view,
 };
 use crate::{cds::request::Secret, page::language};
 
@@ -88,7 +80,9 @@ async fn begin(request: &HttpRequest, smart: &Smart) -> Result<HttpResponse, (Tr
         verifier: Secret::new(verifier),
         scopes,
     };
-    smart.launches.put(state, pending, Instant::now() + smart.settings.launch);
+    smart
+        .launches
+        .put(state, pending, Instant::now() + smart.settings.launch);
     Ok(HttpResponse::SeeOther()
         .insert_header((header::LOCATION, String::from(to)))
         .insert_header((header::SET_COOKIE, cookie))

@@ -37,7 +37,10 @@ impl Outside {
     /// # Errors
     /// [`Trouble::Unreachable`], also for any other status than 200.
     pub async fn get(&self, url: Url, token: Option<&Secret>) -> Result<Vec<u8>, Trouble> {
-        let mut request = self.0.get(url).header(header::ACCEPT, "application/json, application/fhir+json");
+        let mut request = self
+            .0
+            .get(url)
+            .header(header::ACCEPT, "application/json, application/fhir+json");
         if let Some(token) = token {
             request = request.bearer_auth(token.reveal());
         }
@@ -51,7 +54,12 @@ impl Outside {
     ///
     /// # Errors
     /// [`Trouble::Unreachable`]; [`Trouble::TokenRefused`] for any other status than 200.
-    pub async fn post(&self, url: Url, form: &[(&str, &str)], proof: Option<(&str, &Secret)>) -> Result<Vec<u8>, Trouble> {
+    pub async fn post(
+        &self,
+        url: Url,
+        form: &[(&str, &str)],
+        proof: Option<(&str, &Secret)>,
+    ) -> Result<Vec<u8>, Trouble> {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();

@@ -27,7 +27,11 @@ impl Query {
     /// # Errors
     /// [`Trouble::Malformed`] when it stands there twice, is too long or holds control characters.
     pub fn one(&self, name: &str) -> Result<Option<&str>, Trouble> {
-        let mut values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
+        let mut values = self
+            .0
+            .iter()
+            .filter(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str());
         let first = values.next().filter(|value| !value.is_empty());
         let bad = first.is_some_and(|value| value.len() > LONGEST || value.chars().any(char::is_control));
         if values.next().is_some() || bad {

@@ -60,8 +60,14 @@ mod tests {
 
     #[test]
     fn scopes_of_both_versions() {
-        assert_eq!(asked(&wanted(), true), "launch patient/Observation.rs patient/Patient.rs");
-        assert_eq!(asked(&wanted(), false), "launch patient/Observation.read patient/Patient.read");
+        assert_eq!(
+            asked(&wanted(), true),
+            "launch patient/Observation.rs patient/Patient.rs"
+        );
+        assert_eq!(
+            asked(&wanted(), false),
+            "launch patient/Observation.read patient/Patient.read"
+        );
     }
 
     #[test]
@@ -71,9 +77,15 @@ mod tests {
             ("patient/Observation.read user/Patient.cruds", &[]),
             ("patient/*.*", &[]),
             ("patient/Patient.r patient/Observation.r", &["Observation"]),
-            ("patient/Patient.rs patient/Observation.rs?category=vital-signs", &["Observation"]),
+            (
+                "patient/Patient.rs patient/Observation.rs?category=vital-signs",
+                &["Observation"],
+            ),
             ("system/*.rs", &["Observation", "Patient"]),
-            ("patient/Observations.rs patient/Patient.cud", &["Observation", "Patient"]),
+            (
+                "patient/Observations.rs patient/Patient.cud",
+                &["Observation", "Patient"],
+            ),
             ("", &["Observation", "Patient"]),
         ] {
             assert_eq!(lacking(&wanted(), granted), lacking_types, "{granted}");

@@ -175,17 +175,27 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let issuer = |line: &str| format!("public_url = 'https://t.example'\n[[issuer]]\niss = 'https://f.example'\n{line}");
+        let issuer =
+            |line: &str| format!("public_url = 'https://t.example'\n[[issuer]]\niss = 'https://f.example'\n{line}");
         for (text, named) in [
-            ("[[issuer]]\niss = 'https://f.example'\nclient_id = 'j'".to_owned(), "public_url"),
+            (
+                "[[issuer]]\niss = 'https://f.example'\nclient_id = 'j'".to_owned(),
+                "public_url",
+            ),
             ("public_url = 'ftp://x'".to_owned(), "public_url"),
             ("session = '0s'".to_owned(), "smart.session"),
             (issuer("client_id = ''"), "client_id"),
             (issuer("client_id = 'j'\nkey_file = 'k'"), "key_id"),
-            (issuer("client_id = 'j'\nkey_file = 'k'\nkey_id = 'i'\nclient_secret_file = 's'"), "not both"),
+            (
+                issuer("client_id = 'j'\nkey_file = 'k'\nkey_id = 'i'\nclient_secret_file = 's'"),
+                "not both",
+            ),
             (issuer("client_id = 'j'\norigins = ['login.example']"), "origins"),
             (issuer("client_id = 'j'\nframe_ancestors = ['*']"), "frame_ancestors"),
-            ("public_url = 'https://t.example'\n[[issuer]]\niss = 'https://f.example?x'\nclient_id = 'j'".to_owned(), "iss"),
+            (
+                "public_url = 'https://t.example'\n[[issuer]]\niss = 'https://f.example?x'\nclient_id = 'j'".to_owned(),
+                "iss",
+            ),
             (issuer("client_id = 'j'\nsecret = 'never in the file'"), "unknown field"),
         ] {
             let error = read(&text).unwrap_err();

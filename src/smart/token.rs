@@ -52,7 +52,9 @@ impl Granted {
         let answer: Answer = serde_json::from_slice(body).map_err(|_| Trouble::TokenAnswer)?;
         let token = answer.access_token.ok_or(Trouble::TokenAnswer)?;
         let sendable = (1..=LONGEST_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
-        let bearer = answer.token_type.is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
+        let bearer = answer
+            .token_type
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
         if !sendable || !bearer {
             return Err(Trouble::TokenAnswer);
         }
@@ -118,9 +120,13 @@ mod tests {
     fn a_good_answer() {
         let granted = read(json!({})).unwrap();
         assert_eq!(granted.lasts, Some(Duration::from_secs(300)));
-        assert_eq!((granted.patient.as_str(), granted.twin.as_deref()), ("p1", Some("vancomycin")));
+        assert_eq!(
+            (granted.patient.as_str(), granted.twin.as_deref()),
+            ("p1", Some("vancomycin"))
+        );
         assert!(granted.lacking.is_empty() && !format!("{granted:?}").contains("\"t\""));
-        let granted = read(json!({"scope": null, "expires_in": "60", "encounter": "..", "appContext": {"twin": "a"}})).unwrap();
+        let granted =
+            read(json!({"scope": null, "expires_in": "60", "encounter": "..", "appContext": {"twin": "a"}})).unwrap();
         assert_eq!(granted.lasts, Some(Duration::from_secs(60)));
         assert_eq!((granted.encounter, granted.twin.as_deref()), (None, Some("a")));
         let granted = read(json!({"scope": "patient/Patient.rs", "appContext": "not ours"})).unwrap();
