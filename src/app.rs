@@ -11,13 +11,17 @@ use actix_web::web;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    cds::advisor::Advisor as _,
-    demo::{Demo, FHIR_PATH},
+    cds::advisor::Advisor,
+    demo::{CLIENT_ID, Demo, FHIR_PATH},
     fhir::{client::Client, terminology::Terminology},
     http::server,
     model::catalog::Catalog,
     service::{Handle, Parts, TwinAdvisor},
     settings::Settings,
+    smart::{
+        self, Smart,
+        settings::{IssuerSettings, SmartSettings},
+    },
     store, telemetry,
 };
 
@@ -154,13 +158,33 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     step("opening the port");
     let listen = settings.http.listen;
     let services = advisor.listed().len();
-    let extra = move |config: &mut web::ServiceConfig| {
-        if let Some(demo) = &demo {
-            crate::demo::configure(config, demo.clone());
+    let zone = settings.zone().map_err(|e| e.to_string())?;
+    let pages = mode == Mode::Demo || !settings.smart.issuer.is_empty();
+    let slot = web::Data::new(smart::Slot::new());
+    let extra = {
+        let slot = slot.clone();
+        move |config: &mut web::ServiceConfig| {
+            if let Some(demo) = &demo {
+                crate::demo::configure(config, demo.clone());
+            }
+            if pages {
+                smart::configure(config, slot.clone());
+            }
         }
     };
+    let asked: Arc<dyn Advisor> = advisor.clone();
     let (server, address) = server::serve(settings.http, advisor, extra)
         .map_err(|e| format!("{listen} cannot be listened on: {e}; choose another with --listen"))?;
+    if pages {
+        let smart = match mode {
+            Mode::Demo => at_home(settings.smart, address),
+            Mode::Production => settings.smart,
+        };
+        let smart = Smart::new(smart, asked, zone)?;
+        // Both are set once, here.
+        let _ = launch.set(smart.launch_url());
+        let _ = slot.set(web::Data::new(smart));
+    }
     Ok(Started {
         server,
         address,
@@ -169,6 +193,17 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         services,
         warnings,
     })
+}
+
+/// The sample FHIR server as an EHR at which the twin's page is an app.
+fn at_home(mut settings: SmartSettings, mut address: SocketAddr) -> SmartSettings {
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let public = settings.public_url.get_or_insert_with(|| format!("http://{address}"));
+    let iss = format!("{}{FHIR_PATH}", public.trim_end_matches('/'));
+    settings.issuer.push(IssuerSettings::public(iss, CLIENT_ID.to_owned()));
+    settings
 }
 
 /// What a newcomer needs to know, in plain words.

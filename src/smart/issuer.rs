@@ -106,17 +106,9 @@ impl Issuer {
 
     #[cfg(test)]
     pub(super) fn for_tests(iss: &str, origins: &[&str]) -> Self {
-        let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         let settings = IssuerSettings {
-            iss: iss.to_owned(),
-            client_id: "app".to_owned(),
-            client_secret_file: None,
-            key_file: None,
-            key_id: None,
-            scopes: None,
-            origins: list(origins),
-            frame_ancestors: Vec::new(),
-            tenant: "local".to_owned(),
+            origins: origins.iter().map(|text| (*text).to_owned()).collect(),
+            ..IssuerSettings::public(iss.to_owned(), "app".to_owned())
         };
         Self::new(&settings).unwrap_or_else(|error| unreachable!("{error}"))
     }

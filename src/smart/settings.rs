@@ -100,6 +100,22 @@ impl SmartSettings {
 }
 
 impl IssuerSettings {
+    /// A public client of an EHR, with nothing else than it must have.
+    #[must_use]
+    pub fn public(iss: String, client_id: String) -> Self {
+        Self {
+            iss,
+            client_id,
+            client_secret_file: None,
+            key_file: None,
+            key_id: None,
+            scopes: None,
+            origins: Vec::new(),
+            frame_ancestors: Vec::new(),
+            tenant: local(),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         let at = |problem: &str| Err(format!("smart.issuer {:?}: {problem}", self.iss));
         if base(&self.iss).is_none() {
