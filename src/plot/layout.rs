@@ -166,7 +166,7 @@ fn time_span(panel: &Panel) -> Option<Span> {
 }
 
 /// The range of what is drawn; on a logarithmic scale, curves that die away do not stretch it.
-fn value_span(panel: &Panel, log: bool) -> Option<Span> {
+pub(super) fn value_span(panel: &Panel, log: bool) -> Option<Span> {
     let drawn = |v: &f64| usable(*v) && (!log || *v > 1e-100);
     let observed = panel
         .observed

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::{
     Figure, Kind, Panel, PlotError,
     draw::{BLUE, FONT, GREEN, GREY, INK, SKY, axes, clean, dashed, edge, marker, marks, solid},
-    layout::Layout,
+    layout::{Layout, value_span},
     line::px,
     scale::{Span, cover, usable},
 };
@@ -57,7 +57,12 @@ pub fn tiles(sheet: &Sheet) -> Result<Vec<String>, PlotError> {
     };
     let ends = sheet.target.map(|(low, high)| [low, high]);
     let seen = ends.into_iter().flatten().filter(|end| usable(*end) && *end > 0.0);
-    let seen = cover(seen.map(|end| (end, end)));
+    // All are on one scale, also one on which nothing happens.
+    let values = figure
+        .panels
+        .iter()
+        .filter_map(|panel| value_span(panel, figure.log_scale));
+    let seen = cover(seen.map(|end| (end, end)).chain(values));
     let mut layout = Layout::sized(&figure, 1, WIDTH, seen).ok_or(PlotError::Nothing)?;
     if sheet.decimal_comma {
         let scales = layout.scales.iter_mut().flatten();

@@ -197,7 +197,7 @@ pub fn evaluate(
             key: &key,
         },
         recent: &advisor.recent,
-        whoever: call.page,
+        whole: call.page,
     };
     let outcome = consider(&question);
     let reader = Reader {

@@ -205,7 +205,6 @@ pub fn tag(option: &Choice, words: &Words<'_>) -> String {
     let id = match option.kind.as_str() {
         _ if option.recommended => "smart-recommended",
         "keep" => "smart-present",
-        "stop" => "smart-stop",
         _ => return String::new(),
     };
     format!(r#" <span class="tag">{}</span>"#, words.say(id, []))
@@ -221,7 +220,6 @@ fn capital(text: &str) -> String {
 /// What an option is predicted to do.
 fn in_words(picture: &Picture, option: &Choice, words: &Words<'_>) -> String {
     let chances = [
-        ("option", capital(&option.label)),
         ("chance", words.chance(option.on_target)),
         ("below", words.chance(option.below)),
         ("harm", words.chance(option.harm)),
@@ -233,11 +231,10 @@ fn in_words(picture: &Picture, option: &Choice, words: &Words<'_>) -> String {
         .find(|measure| Some(measure.name.as_str()) == main);
     let Some((measure, found)) = measure.and_then(|measure| Some((measure, option.measures.get(&measure.name)?)))
     else {
-        return words.plain("smart-rank-words-short", chances);
+        return capital(&words.plain("smart-rank-words-short", chances));
     };
-    let [option, chance, below, harm] = chances;
+    let [chance, below, harm] = chances;
     let args = [
-        option,
         ("label", measure.label.clone()),
         ("value", words.prediction(found.median)),
         ("unit", unit(&measure.unit)),
@@ -247,7 +244,7 @@ fn in_words(picture: &Picture, option: &Choice, words: &Words<'_>) -> String {
         below,
         harm,
     ];
-    words.plain("smart-rank-words", args)
+    capital(&words.plain("smart-rank-words", args))
 }
 
 fn legend(sheet: &Sheet, picture: &Picture, words: &Words<'_>) -> String {
@@ -280,7 +277,7 @@ pub fn table(picture: &Picture, words: &Words<'_>) -> Option<String> {
     let (_, longest) = options.iter().max_by_key(|(_, curve)| curve.len())?;
     let now = picture.now?;
     let mut out = format!(
-        r#"<div class="scroller" role="region" tabindex="0" aria-label="{label}"><table><caption>{about}</caption><thead><tr><th scope="col">{time}</th>"#,
+        r#"<p class="quiet">{about}</p><div class="scroller" role="region" tabindex="0" aria-label="{label}"><table><caption class="unseen">{label}</caption><thead><tr><th scope="col">{time}</th>"#,
         label = words.say("smart-table", []),
         about = words.say(
             "smart-table-about",

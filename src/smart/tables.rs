@@ -14,10 +14,14 @@ use crate::{
     wording::unit,
 };
 
-/// A table with a caption; columns by their messages, cells as HTML, the first of a row its head.
+/// A table with a caption (of a class, where a heading says the same); columns by their messages, cells as HTML, the first of a row its head.
 fn table(caption: &str, columns: &[String], rows: &[Vec<String>]) -> String {
+    captioned("", caption, columns, rows)
+}
+
+fn captioned(class: &str, caption: &str, columns: &[String], rows: &[Vec<String>]) -> String {
     let mut out = format!(
-        r#"<div class="scroller" role="region" tabindex="0" aria-label="{caption}"><table><caption>{caption}</caption><thead><tr>"#
+        r#"<div class="scroller" role="region" tabindex="0" aria-label="{caption}"><table><caption class="{class}">{caption}</caption><thead><tr>"#
     );
     for column in columns {
         let _ = write!(out, r#"<th scope="col">{column}</th>"#);
@@ -90,7 +94,11 @@ pub fn options(picture: &Picture, words: &Words<'_>) -> String {
             row
         })
         .collect();
-    table(&words.say("smart-options-about", []), &columns, &rows)
+    format!(
+        r#"<p class="quiet">{}</p>{}"#,
+        words.say("smart-options-about", []),
+        captioned("unseen", &words.say("smart-options", []), &columns, &rows)
+    )
 }
 
 /// What was read of the record, and the models.

@@ -132,7 +132,14 @@ fn patient(person: Option<&Person>, words: &Words<'_>) -> String {
     };
     let mut facts = words.say(gender, []);
     if !person.born.is_empty() {
-        let _ = write!(facts, ", {}", words.say("smart-born", [("date", person.born.clone())]));
+        let _ = write!(
+            facts,
+            ", {}",
+            words.say(
+                "smart-born",
+                [("date", crate::wording::day(&person.born, words.wording.language))]
+            )
+        );
     }
     format!(
         r#"<section class="patient" aria-label="{label}"><p><strong>{}</strong> <span>{facts}</span></p></section>"#,
@@ -253,6 +260,7 @@ fn why(card: &Card, table: bool, session: &Session, words: &Words<'_>) -> String
         if table && block.title == Some(options) {
             continue;
         }
+        out.push_str(r#"<div class="block">"#);
         if let Some(title) = block.title {
             let _ = write!(out, "<h3>{}</h3>", markdown::line(title));
         }
@@ -262,9 +270,9 @@ fn why(card: &Card, table: bool, session: &Session, words: &Words<'_>) -> String
         if !block.items.is_empty() {
             out.push_str(&markdown::list(&block.items));
         }
+        out.push_str("</div>");
     }
-    out.push_str(&missing(session, words));
-    out
+    format!(r#"<div class="blocks">{out}{}</div>"#, missing(session, words))
 }
 
 /// What the EHR did not let the app read.
@@ -274,7 +282,10 @@ fn missing(session: &Session, words: &Words<'_>) -> String {
     } else {
         words.say("smart-not-granted", [("list", session.lacking.join(", "))])
     };
-    format!("<h3>{}</h3><p>{text}</p>", words.say("smart-missing", []))
+    format!(
+        r#"<div class="block lacking"><h3>{}</h3><p>{text}</p></div>"#,
+        words.say("smart-missing", [])
+    )
 }
 
 fn failed(error: &CallError, session: &Session, words: &Words<'_>) -> (StatusCode, Option<String>, String) {

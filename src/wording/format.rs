@@ -142,6 +142,20 @@ pub fn date_time(time: Timestamp, now: Timestamp, zone: &TimeZone, language: Lan
     )
 }
 
+/// A day, `2 Jun 1959`; a partial date as it is written.
+#[must_use]
+pub fn day(written: &str, language: Language) -> String {
+    let Ok(date) = written.parse::<jiff::civil::Date>() else {
+        return written.to_owned();
+    };
+    let month = usize::try_from(date.month() - 1)
+        .ok()
+        .and_then(|place| MONTHS.get(place));
+    let (english, french) = month.copied().unwrap_or(("?", "?"));
+    let month = if language == Language::French { french } else { english };
+    format!("{} {month} {}", date.day(), date.year())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::OnceLock};
 
 pub use escape::escape;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
-pub use format::{Language, date_time, magnitude, number, percent, significant, unit};
+pub use format::{Language, date_time, day, magnitude, number, percent, significant, unit};
 use unic_langid::LanguageIdentifier;
 
 /// Words for a card: a message of the catalogue with its arguments, or a text of the twin's own file.

@@ -266,7 +266,7 @@ fn a_twin_is_reused_until_a_fact_changes() {
                 key: &key,
             },
             recent: &Recent::default(),
-            whoever: false,
+            whole: false,
         });
         let Outcome::Advised(advised) = outcome else {
             panic!("advice")
