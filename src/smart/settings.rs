@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
-use url::Url;
+use url::{Host, Url};
 
 /// The `[smart]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -118,8 +118,11 @@ impl IssuerSettings {
 
     fn check(&self) -> Result<(), String> {
         let at = |problem: &str| Err(format!("smart.issuer {:?}: {problem}", self.iss));
-        if base(&self.iss).is_none() {
+        let Some(url) = base(&self.iss) else {
             return at("iss must be the base URL of the EHR's FHIR server, such as https://fhir.hospital.example/r4");
+        };
+        if url.scheme() != "https" && !is_loopback(&url) {
+            return at("iss must be https: tokens and records would go over the network in clear");
         }
         if self.client_id.is_empty() {
             return at("client_id is missing: the EHR gives it when the app is registered there");
@@ -162,6 +165,15 @@ pub fn base(text: &str) -> Option<Url> {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     plain.then_some(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// Whether a browser would write this in its Origin header.
@@ -211,6 +223,10 @@ mod tests {
             (
                 "public_url = 'https://t.example'\n[[issuer]]\niss = 'https://f.example?x'\nclient_id = 'j'".to_owned(),
                 "iss",
+            ),
+            (
+                "public_url = 'https://t.example'\n[[issuer]]\niss = 'http://f.example'\nclient_id = 'j'".to_owned(),
+                "https",
             ),
             (issuer("client_id = 'j'\nsecret = 'never in the file'"), "unknown field"),
         ] {

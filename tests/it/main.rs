@@ -13,6 +13,7 @@ mod docs;
 mod forecast;
 mod mimic;
 mod server;
+mod smart;
 mod study;
 mod support;
 mod together;
