@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Smart,
+    assertion::KIND,
     cookie::Purpose,
     issuer::{Issuer, Proof},
     kept::{same, unguessable},
@@ -99,6 +100,8 @@ fn code<'q>(query: &'q Query, pending: &Pending) -> Result<&'q str, Trouble> {
 async fn exchange(smart: &Smart, pending: &Pending, code: &str) -> Result<Granted, Trouble> {
     let issuer = &pending.issuer;
     let redirect = smart.redirect_uri();
+    let url = pending.configuration.token.clone();
+    let assertion;
     let mut form = vec![
         ("grant_type", "authorization_code"),
         ("code", code),
@@ -109,8 +112,14 @@ async fn exchange(smart: &Smart, pending: &Pending, code: &str) -> Result<Grante
     match &issuer.proof {
         Proof::Public => form.push(("client_id", &issuer.client_id)),
         Proof::Secret(secret) => basic = Some((issuer.client_id.as_str(), secret)),
+        Proof::Key(signer) => {
+            assertion = signer.assertion(&issuer.client_id, url.as_str())?;
+            form.extend([
+                ("client_assertion_type", KIND),
+                ("client_assertion", assertion.as_str()),
+            ]);
+        }
     }
-    let url = pending.configuration.token.clone();
     let body = smart.outside.post(url, &form, basic).await?;
     Granted::read(&body, &pending.scopes, &smart.types)
 }

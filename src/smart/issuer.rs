@@ -9,6 +9,7 @@ use std::{
 use url::Url;
 
 use super::{
+    assertion::Signer,
     configuration::Configuration,
     settings::{IssuerSettings, base},
 };
@@ -24,6 +25,8 @@ pub enum Proof {
     Public,
     /// A secret in the Authorization header (`client_secret_basic`).
     Secret(Secret),
+    /// A signed assertion (`private_key_jwt`).
+    Key(Box<Signer>),
 }
 
 /// One EHR.
@@ -55,9 +58,10 @@ impl Issuer {
     pub fn new(settings: &IssuerSettings) -> Result<Self, String> {
         let of = |problem: String| format!("smart.issuer {:?}: {problem}", settings.iss);
         let base = base(&settings.iss).ok_or_else(|| of("iss is not a base URL".to_owned()))?;
-        let proof = match &settings.client_secret_file {
-            Some(file) => Proof::Secret(secret(file).map_err(of)?),
-            None => Proof::Public,
+        let proof = match (&settings.client_secret_file, &settings.key_file, &settings.key_id) {
+            (Some(file), ..) => Proof::Secret(secret(file).map_err(of)?),
+            (None, Some(file), Some(id)) => Proof::Key(Box::new(Signer::read(file, id).map_err(of)?)),
+            _ => Proof::Public,
         };
         Ok(Self {
             written: settings.iss.trim_end_matches('/').to_owned(),

@@ -6,11 +6,13 @@
 //! | `/smart/launch?iss=&launch=` | a redirect to the EHR's authorisation server |
 //! | `/smart/callback?code=&state=` | a redirect to the page, once the code is exchanged |
 //! | `/smart/twin?s=` | the page |
+//! | `/smart/jwks.json` | the public keys of confidential clients |
 //! | `/smart/files/…` | its style sheets and icon |
 //!
 //! Tokens stay in the memory of this process and end with the session. Nothing that a browser sends is repeated on a page or in the
 //! log.
 
+pub mod assertion;
 pub mod callback;
 pub mod configuration;
 pub mod cookie;
@@ -46,7 +48,7 @@ use url::Url;
 
 use self::{
     cookie::Jar,
-    issuer::Issuer,
+    issuer::{Issuer, Proof},
     kept::Kept,
     launch::Pending,
     outside::Outside,
@@ -175,6 +177,7 @@ pub fn configure(config: &mut web::ServiceConfig, slot: web::Data<Slot>) {
         .route("/smart/launch", web::get().to(with(launch::launch)))
         .route("/smart/callback", web::get().to(with(callback::callback)))
         .route("/smart/twin", web::get().to(with(twin::twin)))
+        .route("/smart/jwks.json", web::get().to(with(keys)))
         .route("/smart/files/{name}", web::get().to(file));
 }
 
@@ -199,6 +202,19 @@ impl FromRequest for Opened {
         let smart = slot.cloned().map(Self);
         std::future::ready(smart.ok_or_else(|| ErrorServiceUnavailable("starting")))
     }
+}
+
+/// The public keys with which the app proves who it is.
+async fn keys(_: HttpRequest, smart: web::Data<Smart>) -> HttpResponse {
+    let keys = smart.issuers.iter().filter_map(|issuer| match &issuer.proof {
+        Proof::Key(signer) => Some(signer.public()),
+        Proof::Public | Proof::Secret(_) => None,
+    });
+    let mut keys: Vec<serde_json::Value> = keys.collect();
+    keys.dedup();
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "max-age=300"))
+        .json(serde_json::json!({ "keys": keys }))
 }
 
 async fn file(name: web::Path<String>) -> HttpResponse {

@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use jumeau::{settings::Settings, smart::settings::IssuerSettings};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -615,6 +618,41 @@ fn a_confidential_client_shows_its_secret_in_the_header_alone() {
         "{exchange}"
     );
     assert!(!exchange.contains("client_id=") && !exchange.contains("cret"));
+}
+
+#[test]
+fn a_confidential_client_signs_with_the_key_that_it_publishes() {
+    let stub = Stub::granting(json!({}));
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    let kind = &aws_lc_rs::signature::ECDSA_P384_SHA384_FIXED_SIGNING;
+    let key = aws_lc_rs::signature::EcdsaKeyPair::generate_pkcs8(kind, &random).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let lines = STANDARD.encode(key.as_ref());
+    std::fs::write(
+        file.path(),
+        format!("-----BEGIN PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----\n"),
+    )
+    .unwrap();
+    let server = known(&stub, |issuer, _| {
+        issuer.key_file = Some(file.path().to_owned());
+        issuer.key_id = Some("key-1".to_owned());
+    });
+    through(&server, &stub, &mut Browser::new());
+    let exchange = stub.exchanges.lock().unwrap().join("");
+    let (_, body) = exchange.split_once("\r\n\r\n").unwrap();
+    let form: BTreeMap<String, String> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+    assert_eq!(
+        form["client_assertion_type"],
+        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    );
+    let claims = form["client_assertion"].split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+    assert_eq!(claims["aud"], stub.base.replace("/fhir", "/token"));
+    let (_, keys) = server.get("/smart/jwks.json");
+    assert_eq!(
+        (keys["keys"][0]["kid"].as_str(), keys["keys"][0].get("d")),
+        (Some("key-1"), None)
+    );
 }
 
 #[test]
