@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     cds::advisor::Advisor,
     demo::{CLIENT_ID, Demo, FHIR_PATH},
-    fhir::{client::Client, terminology::Terminology},
+    fhir::{allow_list::AllowList, client::Client, terminology::Terminology},
     http::server,
     model::catalog::Catalog,
     service::{Handle, Parts, TwinAdvisor},
@@ -159,6 +159,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     let listen = settings.http.listen;
     let services = advisor.listed().len();
     let zone = settings.zone().map_err(|e| e.to_string())?;
+    let readable = AllowList::new(&settings.fhir.allow, settings.fhir.loopback_http).map_err(|e| e.to_string())?;
     let pages = mode == Mode::Demo || !settings.smart.issuer.is_empty();
     let slot = web::Data::new(smart::Slot::new());
     let extra = {
@@ -181,6 +182,18 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
             Mode::Production => settings.smart,
         };
         let smart = Smart::new(smart, asked, zone)?;
+        let outside = smart
+            .issuers
+            .iter()
+            .filter(|issuer| readable.admit(&issuer.base).is_none());
+        for issuer in outside {
+            let warning = format!(
+                "smart.issuer {}: not in fhir.allow, so that its pages can read no record",
+                issuer.base
+            );
+            tracing::warn!("{warning}");
+            warnings.push(warning);
+        }
         // Both are set once, here.
         let _ = launch.set(smart.launch_url());
         let _ = slot.set(web::Data::new(smart));
