@@ -16,6 +16,8 @@ pub struct Picture {
     pub unit: String,
     /// The present.
     pub now: Option<Timestamp>,
+    /// What came of the comparison.
+    pub decision: String,
     /// The models that vote.
     pub models: Vec<Model>,
     /// The options, best first, then the present plan and no treatment.
@@ -128,6 +130,8 @@ pub struct Point {
     pub hours: f64,
     /// The value.
     pub value: f64,
+    /// `below` or `above`, where the value is a limit.
+    pub bound: String,
     /// Whether the fit used it.
     pub used: bool,
     /// Of what.
@@ -207,6 +211,19 @@ impl Picture {
         serde_json::from_value(extension?.get("jumeau")?.clone()).ok()
     }
 
+    /// Whether no option that is listed is good enough to be offered.
+    #[must_use]
+    pub fn nothing_suits(&self) -> bool {
+        self.decision == "nothing-suitable"
+    }
+
+    /// Whether an option has no numbers of its own, as no treatment where measures are those of a steady one.
+    #[must_use]
+    pub fn ends(&self, option: &Choice) -> bool {
+        let main = self.target.as_ref().map_or("", |target| target.measure.as_str());
+        option.kind == "stop" && !option.measures.contains_key(main)
+    }
+
     /// The limits of the target where they can stand in the drawing: same quantity, same unit.
     #[must_use]
     pub fn drawn_target(&self) -> Option<(&Target, (f64, f64))> {
@@ -217,6 +234,18 @@ impl Picture {
             target.high.unwrap_or(f64::INFINITY),
         );
         (same && (ends.0.is_finite() || ends.1.is_finite())).then_some((target, ends))
+    }
+}
+
+impl Point {
+    /// `<` or `>`, where the value is a limit.
+    #[must_use]
+    pub fn sign(&self) -> &'static str {
+        match self.bound.as_str() {
+            "below" => "< ",
+            "above" => "> ",
+            _ => "",
+        }
     }
 }
 

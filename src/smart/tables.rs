@@ -6,12 +6,12 @@ use jiff::Timestamp;
 
 use super::{
     curves::{heading, shown, tag},
-    picture::{Picture, Source},
+    picture::{Model, Picture, Source},
     words::Words,
 };
 use crate::{
     page::html::{escaped, link},
-    wording::unit,
+    wording::{Language, unit},
 };
 
 /// A table with a caption (of a class, where a heading says the same); columns by their messages, cells as HTML, the first of a row its head.
@@ -21,7 +21,7 @@ fn table(caption: &str, columns: &[String], rows: &[Vec<String>]) -> String {
 
 fn captioned(class: &str, caption: &str, columns: &[String], rows: &[Vec<String>]) -> String {
     let mut out = format!(
-        r#"<div class="scroller" role="region" tabindex="0" aria-label="{caption}"><table><caption class="{class}">{caption}</caption><thead><tr>"#
+        r#"<div class="scroller" role="group" tabindex="0" aria-label="{caption}"><table><caption class="{class}">{caption}</caption><thead><tr>"#
     );
     for column in columns {
         let _ = write!(out, r#"<th scope="col">{column}</th>"#);
@@ -76,7 +76,11 @@ pub fn options(picture: &Picture, words: &Words<'_>) -> String {
         .into_iter()
         .map(|option| {
             place += usize::from(option.kind == "change");
-            let mut row = vec![format!("{}{}", heading(option, place, words), tag(option, words))];
+            let mut row = vec![format!(
+                "{}{}",
+                heading(picture, option, place, words),
+                tag(picture, option, words)
+            )];
             row.extend(picture.measures.iter().map(|measure| {
                 option.measures.get(&measure.name).map_or_else(
                     || "\u{2013}".to_owned(),
@@ -90,7 +94,11 @@ pub fn options(picture: &Picture, words: &Words<'_>) -> String {
                     },
                 )
             }));
-            row.extend([option.on_target, option.below, option.harm].map(|chance| escaped(&words.chance(chance))));
+            let ends = picture.ends(option);
+            row.extend([option.on_target, option.below, option.harm].map(|chance| match ends {
+                true => "\u{2013}".to_owned(),
+                false => format!(r#"<span class="whole">{}</span>"#, escaped(&words.chance(chance))),
+            }));
             row
         })
         .collect();
@@ -114,7 +122,7 @@ pub fn basis(picture: &Picture, words: &Words<'_>) -> String {
             let used = if point.used { "smart-used-yes" } else { "smart-used-no" };
             vec![
                 time(point.time, words),
-                escaped(&words.quantity(point.value, &point.unit)),
+                escaped(&format!("{}{}", point.sign(), words.quantity(point.value, &point.unit))),
                 words.say(used, []),
                 source(&point.source, words),
             ]
@@ -130,7 +138,11 @@ pub fn basis(picture: &Picture, words: &Words<'_>) -> String {
         .map(|input| {
             let mut value = escaped(&words.quantity(input.value, &input.unit));
             if !input.recorded.is_empty() {
-                let recorded = words.say("smart-recorded", [("value", input.recorded.clone())]);
+                let recorded = match words.wording.language {
+                    Language::English => input.recorded.clone(),
+                    Language::French => input.recorded.replace('.', ","),
+                };
+                let recorded = words.say("smart-recorded", [("value", recorded)]);
                 let _ = write!(value, " <small>({recorded})</small>");
             }
             vec![
@@ -184,8 +196,15 @@ pub fn basis(picture: &Picture, words: &Words<'_>) -> String {
 
 fn models(picture: &Picture, words: &Words<'_>) -> String {
     let head = |id: &str| words.say(id, []);
-    let rows: Vec<Vec<String>> = picture
-        .models
+    // One file may vote more than once, for each level of an input that is not known.
+    let mut files: Vec<Model> = Vec::new();
+    for model in &picture.models {
+        match files.iter_mut().find(|known| known.sha256 == model.sha256) {
+            Some(known) => known.weight += model.weight,
+            None => files.push(model.clone()),
+        }
+    }
+    let rows: Vec<Vec<String>> = files
         .iter()
         .map(|model| {
             let doi = if model.doi.is_empty() {
@@ -206,7 +225,7 @@ fn models(picture: &Picture, words: &Words<'_>) -> String {
         return String::new();
     }
     let columns = [
-        "smart-what",
+        "smart-model",
         "smart-version",
         "smart-weight",
         "smart-paper",
