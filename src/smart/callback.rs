@@ -81,10 +81,10 @@ async fn finish(request: &HttpRequest, smart: &Smart) -> Result<HttpResponse, (T
 
 /// The code, unless the answer is another server's or an error.
 fn code<'q>(query: &'q Query, pending: &Pending) -> Result<&'q str, Trouble> {
-    let (configuration, issuer) = (&pending.configuration, &pending.issuer);
+    let configuration = &pending.configuration;
     match query.one("iss")? {
         // A server that names itself under OpenID's rules does so by its `issuer`; others are known by their FHIR base.
-        Some(iss) if iss != configuration.issuer.as_deref().unwrap_or(&issuer.written) => {
+        Some(iss) if iss != configuration.issuer.as_deref().unwrap_or(&pending.iss) => {
             return Err(Trouble::OtherServer);
         }
         None if configuration.names_itself => return Err(Trouble::OtherServer),

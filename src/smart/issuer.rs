@@ -34,8 +34,6 @@ pub enum Proof {
 pub struct Issuer {
     /// Base URL of its FHIR server.
     pub base: Url,
-    /// The same as the EHR writes it: the `aud` of requests.
-    pub written: String,
     /// As registered there.
     pub client_id: String,
     /// How to prove that.
@@ -64,7 +62,6 @@ impl Issuer {
             _ => Proof::Public,
         };
         Ok(Self {
-            written: settings.iss.trim_end_matches('/').to_owned(),
             client_id: settings.client_id.clone(),
             proof,
             scopes: settings.scopes.clone(),

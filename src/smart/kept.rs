@@ -47,9 +47,8 @@ impl<T> Kept<T> {
     pub fn put(&self, name: String, value: T, until: Instant) {
         let now = Instant::now();
         let mut values = self.values();
-        if values.len() >= self.most {
-            values.retain(|_, (end, _)| *end > now);
-        }
+        // What is over, a token among it, does not stay for want of others.
+        values.retain(|_, (end, _)| *end > now);
         if values.len() >= self.most
             && let Some(first) = values
                 .iter()
@@ -71,9 +70,13 @@ impl<T> Kept<T> {
     /// The value.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<T>> {
-        let values = self.values();
+        let mut values = self.values();
         let (until, value) = values.get(name)?;
-        (*until > Instant::now()).then(|| Arc::clone(value))
+        if *until > Instant::now() {
+            return Some(Arc::clone(value));
+        }
+        values.remove(name);
+        None
     }
 }
 

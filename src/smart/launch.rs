@@ -18,6 +18,8 @@ use crate::{cds::request::Secret, page::language};
 pub struct Pending {
     /// From where.
     pub issuer: Arc<Issuer>,
+    /// The same as the EHR wrote it in the launch.
+    pub iss: String,
     /// As it was when the launch began.
     pub configuration: Arc<Configuration>,
     /// In the cookie of the browser that began.
@@ -67,7 +69,7 @@ async fn begin(request: &HttpRequest, smart: &Smart) -> Result<HttpResponse, (Tr
         .append_pair("launch", handle)
         .append_pair("scope", &scopes)
         .append_pair("state", &state)
-        .append_pair("aud", &issuer.written)
+        .append_pair("aud", iss)
         .append_pair("code_challenge", &challenge(&verifier))
         .append_pair("code_challenge_method", "S256");
     let jar = smart.jar(&issuer);
@@ -75,6 +77,7 @@ async fn begin(request: &HttpRequest, smart: &Smart) -> Result<HttpResponse, (Tr
     let pending = Pending {
         twin: asked.filter(|twin| smart.serves(twin)).map(str::to_owned),
         issuer,
+        iss: iss.to_owned(),
         configuration,
         browser: Secret::new(browser),
         verifier: Secret::new(verifier),
