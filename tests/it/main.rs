@@ -14,6 +14,7 @@ mod forecast;
 mod mimic;
 mod server;
 mod smart;
+mod smart_ehr;
 mod study;
 mod support;
 mod together;

@@ -26,10 +26,10 @@ export function drawCard(card, service, patient, chosen) {
     ),
     el("h3", { id }, card.summary),
     actions,
+    apps(card.links, patient),
     card.detail
       ? el("details", { class: "why", open: !matchMedia("(max-width: 56rem)").matches }, el("summary", {}, say("why")), el("div", { class: "prose" }, markdown(card.detail, say("newTab"))))
       : null,
-    apps(card.links, patient),
     links(card.links),
     source(card.source),
   );
