@@ -1,18 +1,27 @@
 //! Puts the parts together and runs the server: the only place that knows every concrete type.
 
-use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::IsTerminal as _,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use actix_web::web;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    cds::advisor::Advisor as _,
-    demo::{Demo, FHIR_PATH},
-    fhir::{client::Client, terminology::Terminology},
+    cds::advisor::Advisor,
+    demo::{CLIENT_ID, Demo, FHIR_PATH},
+    fhir::{allow_list::AllowList, client::Client, terminology::Terminology},
     http::server,
     model::catalog::Catalog,
     service::{Handle, Parts, TwinAdvisor},
     settings::Settings,
+    smart::{
+        self, Smart,
+        settings::{IssuerSettings, SmartSettings},
+    },
     store, telemetry,
 };
 
@@ -121,6 +130,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         let text = std::fs::read_to_string(file).map_err(|e| format!("{name}: {e}"))?;
         terminology = terminology.extend(Terminology::parse(&name, &text).map_err(|e| e.to_string())?);
     }
+    let launch = Arc::new(OnceLock::new());
     step("opening the store");
     let stores = store::open::open(&settings.store);
     let mut warnings: Vec<String> = errors.iter().map(|e| format!("not served: {e}")).collect();
@@ -134,6 +144,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         as_of: settings.clock.as_of,
         draws: settings.models.draws,
         offer: settings.services.offer,
+        launch: Arc::clone(&launch),
     })));
     let demo = match mode {
         Mode::Production => None,
@@ -147,13 +158,46 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     step("opening the port");
     let listen = settings.http.listen;
     let services = advisor.listed().len();
-    let extra = move |config: &mut web::ServiceConfig| {
-        if let Some(demo) = &demo {
-            crate::demo::configure(config, demo.clone());
+    let zone = settings.zone().map_err(|e| e.to_string())?;
+    let readable = AllowList::new(&settings.fhir.allow, settings.fhir.loopback_http).map_err(|e| e.to_string())?;
+    let pages = mode == Mode::Demo || !settings.smart.issuer.is_empty();
+    let slot = web::Data::new(smart::Slot::new());
+    let extra = {
+        let slot = slot.clone();
+        move |config: &mut web::ServiceConfig| {
+            if let Some(demo) = &demo {
+                crate::demo::configure(config, demo.clone());
+            }
+            if pages {
+                smart::configure(config, slot.clone());
+            }
         }
     };
+    let asked: Arc<dyn Advisor> = advisor.clone();
     let (server, address) = server::serve(settings.http, advisor, extra)
         .map_err(|e| format!("{listen} cannot be listened on: {e}; choose another with --listen"))?;
+    if pages {
+        let smart = match mode {
+            Mode::Demo => at_home(settings.smart, address),
+            Mode::Production => settings.smart,
+        };
+        let smart = Smart::new(smart, asked, zone)?;
+        let outside = smart
+            .issuers
+            .iter()
+            .filter(|issuer| readable.admit(&issuer.base).is_none());
+        for issuer in outside {
+            let warning = format!(
+                "smart.issuer {}: not in fhir.allow, so that its pages can read no record",
+                issuer.base
+            );
+            tracing::warn!("{warning}");
+            warnings.push(warning);
+        }
+        // Both are set once, here.
+        let _ = launch.set(smart.launch_url());
+        let _ = slot.set(web::Data::new(smart));
+    }
     Ok(Started {
         server,
         address,
@@ -162,6 +206,17 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         services,
         warnings,
     })
+}
+
+/// The sample FHIR server as an EHR at which the twin's page is an app.
+fn at_home(mut settings: SmartSettings, mut address: SocketAddr) -> SmartSettings {
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let public = settings.public_url.get_or_insert_with(|| format!("http://{address}"));
+    let iss = format!("{}{FHIR_PATH}", public.trim_end_matches('/'));
+    settings.issuer.push(IssuerSettings::public(iss, CLIENT_ID.to_owned()));
+    settings
 }
 
 /// What a newcomer needs to know, in plain words.

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
-use crate::{fhir::client::FhirSettings, http::settings::HttpSettings, store::open::StoreSettings};
+use crate::{
+    fhir::client::FhirSettings, http::settings::HttpSettings, smart::settings::SmartSettings,
+    store::open::StoreSettings,
+};
 
 /// The defaults, which are also their documentation.
 pub const DEFAULT: &str = include_str!("../config/default.toml");
@@ -31,6 +34,9 @@ pub struct Settings {
     pub clock: ClockSettings,
     /// Logs.
     pub log: LogSettings,
+    /// The twin's page as a SMART app.
+    #[serde(default)]
+    pub smart: SmartSettings,
 }
 
 /// The `[models]` section.
@@ -157,6 +163,7 @@ impl Settings {
 
     fn check(&self) -> Result<(), SettingsError> {
         self.http.check().map_err(SettingsError)?;
+        self.smart.check().map_err(SettingsError)?;
         if !(1000..=100_000).contains(&self.models.draws) {
             let message = format!("models.draws is {}: at least 1000, at most 100000", self.models.draws);
             return Err(SettingsError(message));

@@ -62,6 +62,9 @@ pub struct Question<'a> {
     pub cache: Cache<'a>,
     /// Answers of the last moments.
     pub recent: &'a Recent,
+    /// Whether a page asks: then a patient who is not on the treatment gets an answer, too (what if it were begun), and each option
+    /// that is listed a course.
+    pub whole: bool,
 }
 
 /// Advice with what it rests on.
@@ -136,7 +139,7 @@ pub fn consider(question: &Question<'_>) -> Outcome {
             args,
         ));
     }
-    if question.draft.is_none() && !on_treatment(facts, &definition.file.treatment, *now) {
+    if question.draft.is_none() && !question.whole && !on_treatment(facts, &definition.file.treatment, *now) {
         return Outcome::Silent;
     }
     match advise(question) {
@@ -172,7 +175,7 @@ fn advise(question: &Question<'_>) -> Result<Arc<Advised>, Refusal> {
     let draws = file.draws.or(followed).unwrap_or(question.draws);
     let print = fingerprint(definition, &values, &ledger, draws);
     let sameness = Sameness::of(question.cache.key, &print, plan.as_ref(), now, question.language);
-    if let Some(known) = question.recent.find(&sameness) {
+    if let Some(known) = question.recent.find(&sameness).filter(|_| !question.whole) {
         return Ok(known);
     }
     let started = std::time::Instant::now();
@@ -189,7 +192,9 @@ fn advise(question: &Question<'_>) -> Result<Arc<Advised>, Refusal> {
         return Err(refusal);
     }
     let advised = Arc::new(advised);
-    question.recent.keep(sameness, &advised);
+    if !question.whole {
+        question.recent.keep(sameness, &advised);
+    }
     Ok(advised)
 }
 
@@ -244,7 +249,7 @@ fn simulate(
     complete(&ready, file, &mut advice, &shown).map_err(failed)?;
     let rules = rules(&ready, file, &advice, &twin.values, simulated).map_err(failed)?;
     let drawn = advice
-        .alternatives(file, 1)
+        .alternatives(file, if question.whole { LISTED } else { 1 })
         .into_iter()
         .chain(advice.keep)
         .chain(advice.stop);

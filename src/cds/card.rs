@@ -144,6 +144,9 @@ pub struct Link {
     /// `absolute` or `smart`.
     #[serde(rename = "type")]
     pub kind: LinkType,
+    /// What the EHR passes on to the app; for `smart` only. Opaque to it.
+    #[serde(rename = "appContext", skip_serializing_if = "Option::is_none")]
+    pub app_context: Option<String>,
 }
 
 /// Kind of a [`Link`].
@@ -152,4 +155,6 @@ pub struct Link {
 pub enum LinkType {
     /// A plain page.
     Absolute,
+    /// A SMART app, which the EHR launches.
+    Smart,
 }

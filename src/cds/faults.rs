@@ -166,6 +166,7 @@ mod tests {
                 label: "l".to_owned(),
                 url: "https://x".to_owned(),
                 kind: LinkType::Absolute,
+                app_context: None,
             }],
             extension: Some(json!({ "org.example": { "numbers": [1, 2] } })),
         }

@@ -143,6 +143,9 @@ pub struct HookCall {
     pub language: &'static str,
     /// When the answer must be on its way.
     pub deadline: Instant,
+    /// Whether a page of ours asks, which shows what there is: a card also where nobody would be interrupted, and for a patient who is
+    /// not on the treatment yet.
+    pub page: bool,
 }
 
 impl std::fmt::Debug for HookCall {
@@ -210,6 +213,7 @@ impl HookCall {
             tenant,
             language: envelope.language,
             deadline: envelope.deadline,
+            page: false,
         })
     }
 }

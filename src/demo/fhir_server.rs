@@ -8,7 +8,12 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-use super::{Demo, FHIR_PATH, patients::text, search};
+use super::{
+    Demo, FHIR_PATH,
+    authorisation::{self, Sight},
+    patients::text,
+    search,
+};
 
 /// Resource types that the records hold, with their search parameters.
 const TYPES: &[(&str, &[&str])] = &[
@@ -54,6 +59,11 @@ pub(super) fn configure(cfg: &mut web::ServiceConfig) {
         web::scope(FHIR_PATH)
             .wrap(cors)
             .route("/metadata", web::get().to(metadata))
+            .route(
+                "/.well-known/smart-configuration",
+                web::get().to(authorisation::configuration),
+            )
+            .route("/_services/smart/Launch", web::post().to(authorisation::prepare))
             .route("/{kind}", web::get().to(search_by_get))
             .route("/{kind}/_search", web::post().to(search_by_post))
             .route("/{kind}/{id}", web::get().to(read))
@@ -74,8 +84,13 @@ pub(super) fn base(req: &HttpRequest) -> String {
 
 /// Base URL as the caller wrote it, for the links of an answer.
 fn base_as_called(req: &HttpRequest) -> String {
+    format!("{}{FHIR_PATH}", origin_as_called(req))
+}
+
+/// Origin of this server as the caller wrote it.
+pub(super) fn origin_as_called(req: &HttpRequest) -> String {
     let info = req.connection_info();
-    format!("{}://{}{FHIR_PATH}", info.scheme(), info.host())
+    format!("{}://{}", info.scheme(), info.host())
 }
 
 fn fhir(status: StatusCode, body: &Value) -> HttpResponse {
@@ -134,14 +149,19 @@ async fn metadata(req: HttpRequest, demo: web::Data<Demo>) -> HttpResponse {
     fhir(StatusCode::OK, &statement)
 }
 
-async fn read(path: web::Path<(String, String)>, demo: web::Data<Demo>) -> HttpResponse {
+async fn read(req: HttpRequest, path: web::Path<(String, String)>, demo: web::Data<Demo>) -> HttpResponse {
     let (kind, id) = path.into_inner();
     if let Some(refusal) = unknown(&kind) {
         return refusal;
     }
+    let sight = demo.desk.sight(&req);
+    if sight == Sight::Nobody {
+        return unauthorised();
+    }
     let people = demo.people();
     let found = people
         .resources()
+        .filter(|r| seen(r, &sight))
         .find(|r| text(r, "/resourceType") == kind && text(r, "/id") == id);
     match found {
         Some(resource) => {
@@ -175,9 +195,40 @@ fn searched(req: &HttpRequest, kind: &str, query: &search::Query, demo: &Demo) -
     if let Some(refusal) = unknown(kind) {
         return refusal;
     }
+    let sight = demo.desk.sight(req);
+    if sight == Sight::Nobody {
+        return unauthorised();
+    }
     let people = demo.people();
-    let bundle = search::run(people.resources(), kind, query).into_bundle(&base_as_called(req), kind, true);
+    let bundle = search::run(people.resources().filter(|r| seen(r, &sight)), kind, query).into_bundle(
+        &base_as_called(req),
+        kind,
+        true,
+    );
     fhir(StatusCode::OK, &bundle)
+}
+
+fn unauthorised() -> HttpResponse {
+    let mut answer = outcome(
+        StatusCode::UNAUTHORIZED,
+        "login",
+        "this token is not known here, or has ended",
+    );
+    let challenge = header::HeaderValue::from_static("Bearer error=\"invalid_token\"");
+    answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    answer
+}
+
+/// Whether a resource may be seen: with a token, what is the patient's, or is about nobody.
+fn seen(resource: &Value, sight: &Sight) -> bool {
+    let Sight::One(patient) = sight else {
+        return *sight == Sight::All;
+    };
+    match (text(resource, "/resourceType"), text(resource, "/subject/reference")) {
+        ("Patient", _) => text(resource, "/id") == patient,
+        (_, "") => true,
+        (_, subject) => subject.strip_prefix("Patient/") == Some(patient),
+    }
 }
 
 #[cfg(test)]

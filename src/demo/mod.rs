@@ -4,9 +4,9 @@
 //! It only ever talks to the hook services over HTTP, as an EHR would; it knows no twin and no medicine. Nothing in it is needed
 //! by the server proper, and none of its routes exist unless [`configure`] is called.
 
+mod authorisation;
 mod dosage;
 mod fhir_server;
-mod language;
 mod pages;
 mod patients;
 mod request;
@@ -20,6 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cds::discovery::Service;
 
+pub use authorisation::CLIENT_ID;
 pub use patients::{DemoError, People};
 
 /// Path of the small FHIR server.
@@ -34,6 +35,7 @@ const STALE_AFTER: SignedDuration = SignedDuration::from_hours(6);
 pub struct Demo {
     services: Vec<Service>,
     people: RwLock<Arc<People>>,
+    desk: authorisation::Desk,
 }
 
 impl Demo {
@@ -46,6 +48,7 @@ impl Demo {
         Ok(Self {
             services,
             people: RwLock::new(Arc::new(people)),
+            desk: authorisation::Desk::default(),
         })
     }
 
@@ -75,6 +78,7 @@ impl Demo {
 pub fn configure(cfg: &mut web::ServiceConfig, state: web::Data<Demo>) {
     cfg.app_data(state)
         .configure(fhir_server::configure)
+        .configure(authorisation::configure)
         .configure(request::configure)
         .configure(pages::configure);
 }

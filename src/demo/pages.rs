@@ -3,6 +3,8 @@
 use actix_web::{HttpResponse, http::header, web};
 use include_dir::{Dir, include_dir};
 
+use crate::page;
+
 static PAGE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/demo/page");
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
@@ -17,7 +19,8 @@ pub(super) fn configure(cfg: &mut web::ServiceConfig) {
 }
 
 fn file(name: &str) -> HttpResponse {
-    let (Some(found), Some(kind)) = (PAGE.get_file(name), content_type(name)) else {
+    let own = PAGE.get_file(name).map(include_dir::File::contents);
+    let (Some(found), Some(kind)) = (own.or_else(|| page::asset(name)), page::content_type(name)) else {
         return HttpResponse::NotFound().finish();
     };
     HttpResponse::Ok()
@@ -26,17 +29,7 @@ fn file(name: &str) -> HttpResponse {
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .body(found.contents())
-}
-
-fn content_type(name: &str) -> Option<&'static str> {
-    Some(match name.rsplit_once('.')?.1 {
-        "html" => "text/html; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
-        "svg" => "image/svg+xml",
-        _ => return None,
-    })
+        .body(found)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use jiff::{ToSpan, civil::Date};
 use serde_json::{Map, Value, json};
 
-use super::{Demo, fhir_server, language, patients::Person, search};
-use crate::cds::discovery::Service;
+use super::{Demo, fhir_server, patients::Person, search};
+use crate::{cds::discovery::Service, page::language};
 
 const USER: &str = "Practitioner/demo-prescriber";
 

@@ -119,6 +119,7 @@ pub fn call(fhir: Option<FhirAccess>) -> HookCall {
         tenant: "local".to_owned(),
         language: "en",
         deadline: soon(),
+        page: false,
     }
 }
 

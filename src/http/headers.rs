@@ -77,7 +77,7 @@ pub async fn finish<B: MessageBody + 'static>(
     // 401 stays bare: it must not say why (best practices of CDS Hooks).
     if (status.is_client_error() || status.is_server_error())
         && status != StatusCode::UNAUTHORIZED
-        && !is_json(&response)
+        && !is_told(&response)
     {
         response = explained(response);
     }
@@ -111,10 +111,11 @@ fn too_long(request: &ServiceRequest) -> Option<Failure> {
     (head > HEAD_LIMIT).then(|| Failure::of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE))
 }
 
-fn is_json<B>(response: &ServiceResponse<B>) -> bool {
+/// Whether a handler of ours wrote a body: JSON, or a page for people. The framework writes plain text.
+fn is_told<B>(response: &ServiceResponse<B>) -> bool {
     let content_type = response.headers().get(header::CONTENT_TYPE);
-    let json: [&[u8]; 2] = [b"application/json", b"application/fhir+json"];
-    content_type.is_some_and(|value| json.iter().any(|kind| value.as_bytes().starts_with(kind)))
+    let told: [&[u8]; 3] = [b"application/json", b"application/fhir+json", b"text/html"];
+    content_type.is_some_and(|value| told.iter().any(|kind| value.as_bytes().starts_with(kind)))
 }
 
 /// The same error with an OperationOutcome for its body. Headers, such as Allow and those of CORS, stay.

@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The palette of Okabe and Ito, which readers with any colour vision tell apart.
-const BLUE: &str = "#0072B2";
-const SKY: &str = "#56B4E9";
-const VERMILION: &str = "#D55E00";
-const GREEN: &str = "#009E73";
-const INK: &str = "#1a1a1a";
-const GREY: &str = "#555";
+pub(super) const BLUE: &str = "#0072B2";
+pub(super) const SKY: &str = "#56B4E9";
+pub(super) const VERMILION: &str = "#D55E00";
+pub(super) const GREEN: &str = "#009E73";
+pub(super) const INK: &str = "#1a1a1a";
+pub(super) const GREY: &str = "#555";
 
-const FONT: &str = "Helvetica,Arial,'Liberation Sans','DejaVu Sans',sans-serif";
+pub(super) const FONT: &str = "Helvetica,Arial,'Liberation Sans','DejaVu Sans',sans-serif";
 /// Room around the figure.
 const MARGIN: f64 = 20.0;
 /// From the top of a panel to its plot, and from its plot to the next panel.
@@ -201,7 +201,7 @@ fn heading(out: &mut String, panel: &Panel, layout: &Layout) {
 }
 
 /// Axes with ticks and labels, and lines across at the values.
-fn axes(out: &mut String, time: &Scale, value: &Scale, layout: &Layout) {
+pub(super) fn axes(out: &mut String, time: &Scale, value: &Scale, layout: &Layout) {
     let (width, height) = layout.plot;
     let across = |v: &f64| time.at(*v).map(|f| f * width);
     let up = |v: &f64| value.at(*v).map(|f| (1.0 - f) * (height - layout.rug));
@@ -231,7 +231,7 @@ fn axes(out: &mut String, time: &Scale, value: &Scale, layout: &Layout) {
 }
 
 /// Everything measured, predicted and given.
-fn marks(out: &mut String, panel: &Panel, time: &Scale, value: &Scale, layout: &Layout) {
+pub(super) fn marks(out: &mut String, panel: &Panel, time: &Scale, value: &Scale, layout: &Layout) {
     let (width, height) = (layout.plot.0, layout.plot.1 - layout.rug);
     let across = |t: f64| time.at(t).map(|f| f * width);
     let up = |v: f64| value.at(v).map(|f| (1.0 - f) * height);
@@ -300,20 +300,20 @@ fn marks(out: &mut String, panel: &Panel, time: &Scale, value: &Scale, layout: &
     }
 }
 
-fn solid() -> String {
+pub(super) fn solid() -> String {
     format!(r#"stroke="{BLUE}" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round""#)
 }
 
-fn dashed() -> String {
+pub(super) fn dashed() -> String {
     format!(r#"stroke="{VERMILION}" stroke-width="2" stroke-dasharray="6 4" stroke-linejoin="round""#)
 }
 
-fn edge() -> String {
+pub(super) fn edge() -> String {
     format!(r#"stroke="{BLUE}" stroke-opacity=".55" stroke-width=".8" fill="none""#)
 }
 
 /// A dot, or a triangle that points to where the value lies.
-fn marker(kind: Kind, (x, y): Pixel) -> String {
+pub(super) fn marker(kind: Kind, (x, y): Pixel) -> String {
     let (y, turn) = match kind {
         Kind::Exact => {
             return format!(r#"<circle cx="{}" cy="{}" r="3.2" stroke="white"/>"#, px(x), px(y));
@@ -329,7 +329,7 @@ fn marker(kind: Kind, (x, y): Pixel) -> String {
 }
 
 /// Text for XML: escaped, and without the characters it forbids.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.trim().chars() {
         match c {

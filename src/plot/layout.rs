@@ -29,12 +29,19 @@ pub(super) struct Layout {
 impl Layout {
     /// None if nothing can be drawn.
     pub(super) fn of(figure: &Figure) -> Option<Self> {
+        let columns = (1..4).find(|c| c * c >= figure.panels.len()).unwrap_or(4);
+        Self::sized(figure, columns, WIDTHS[columns - 1], None)
+    }
+
+    /// With so many columns of that width, and a range of values that is to be seen on each panel.
+    pub(super) fn sized(figure: &Figure, columns: usize, cell: f64, seen: Option<Span>) -> Option<Self> {
         let panels = &figure.panels;
-        let columns = (1..4).find(|c| c * c >= panels.len()).unwrap_or(4);
-        let cell = WIDTHS[columns - 1];
         let height = (cell * SHAPE).round();
 
-        let values: Vec<_> = panels.iter().map(|panel| value_span(panel, figure.log_scale)).collect();
+        let values: Vec<_> = panels
+            .iter()
+            .map(|panel| cover(value_span(panel, figure.log_scale).into_iter().chain(seen)))
+            .collect();
         let times: Vec<_> = panels
             .iter()
             .zip(&values)
@@ -159,7 +166,7 @@ fn time_span(panel: &Panel) -> Option<Span> {
 }
 
 /// The range of what is drawn; on a logarithmic scale, curves that die away do not stretch it.
-fn value_span(panel: &Panel, log: bool) -> Option<Span> {
+pub(super) fn value_span(panel: &Panel, log: bool) -> Option<Span> {
     let drawn = |v: &f64| usable(*v) && (!log || *v > 1e-100);
     let observed = panel
         .observed

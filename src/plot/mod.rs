@@ -10,6 +10,9 @@ mod line;
 mod scale;
 #[cfg(test)]
 mod tests;
+mod tiles;
+
+pub use tiles::{Mark, Sheet, Tile, samples, tiles};
 
 use layout::Layout;
 

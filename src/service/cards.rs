@@ -1,6 +1,6 @@
 //! Advice and refusals as cards.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
@@ -45,6 +45,12 @@ pub struct Case<'a> {
     pub draft: Option<&'a str>,
     /// Codes of the drug on that draft.
     pub draft_codes: &'a [(String, String)],
+    /// Where the EHR launches the twin's page; none where that is not configured.
+    pub launch: Option<&'a str>,
+    /// `hookInstance` of the call.
+    pub hook_instance: &'a str,
+    /// Whether a page asks, which shows what no card is made for.
+    pub page: bool,
 }
 
 impl Case<'_> {
@@ -83,6 +89,7 @@ impl Case<'_> {
             label: self.reader.say("link-guideline", []),
             url: self.file().link.clone(),
             kind: LinkType::Absolute,
+            app_context: None,
         };
         let models = self
             .definition
@@ -93,8 +100,24 @@ impl Case<'_> {
                 label: self.reader.say("link-model", [("model", m.id.clone())]),
                 url: format!("https://doi.org/{}", m.doi),
                 kind: LinkType::Absolute,
+                app_context: None,
             });
-        std::iter::once(guideline).chain(models).collect()
+        self.page_link().into_iter().chain([guideline]).chain(models).collect()
+    }
+
+    /// The link to the twin's page. What the EHR hands on says which twin, and to which call the card belonged; nothing of the patient.
+    fn page_link(&self) -> Option<Link> {
+        let mut context = json!({ "twin": self.file().id });
+        // A hookInstance that is no UUID could hold anything.
+        if let (Ok(call), Some(members)) = (Uuid::parse_str(self.hook_instance), context.as_object_mut()) {
+            members.insert("hookInstance".to_owned(), Value::String(call.to_string()));
+        }
+        Some(Link {
+            label: self.reader.say("link-twin", []),
+            url: self.launch?.to_owned(),
+            kind: LinkType::Smart,
+            app_context: Some(context.to_string()),
+        })
     }
 
     fn card(&self, summary: String, detail: String, indicator: Indicator, suggestions: Vec<Suggestion>) -> Card {
@@ -345,10 +368,12 @@ impl Case<'_> {
         };
         Some(match (advice.decision, keep) {
             (Decision::OnTarget | Decision::Watch, _) if advised.must_be_heard(file) => rule()?,
-            (Decision::OnTarget, Some(keep)) => {
-                self.loud_caution(&advised.twin.values)?;
-                summary([say("summary-caution", keep)])
-            }
+            (Decision::OnTarget, Some(keep)) => match self.loud_caution(&advised.twin.values) {
+                Some(_) => summary([say("summary-caution", keep)]),
+                None if self.page => summary([say("summary-on-target", keep)]),
+                None => return None,
+            },
+            (Decision::OnTarget, None) if self.page => summary([reader.say("summary-not-needed", [("name", name())])]),
             (Decision::OnTarget, None) => return None,
             (Decision::Watch, _) => summary([say("summary-watch", keep.or(advice.options.first())?)]),
             (Decision::Recommend(i), Some(_)) => {

@@ -69,6 +69,7 @@ pub struct Said {
 pub fn concern(advisor: &TwinAdvisor, definition: &Definition, call: &HookCall, gathered: &Gathered) -> Option<Drafts> {
     let drafts = drafts(advisor, definition, call);
     let concerned = match call.hook {
+        _ if call.page => true,
         Hook::PatientView => may_be_on_treatment(advisor, definition, call, gathered),
         Hook::OrderSelect | Hook::OrderSign => !drafts.orders.is_empty() || !drafts.other_way.is_empty(),
     };
@@ -196,6 +197,7 @@ pub fn evaluate(
             key: &key,
         },
         recent: &advisor.recent,
+        whole: call.page,
     };
     let outcome = consider(&question);
     let reader = Reader {
@@ -214,6 +216,9 @@ pub fn evaluate(
         },
         draft: draft.and_then(|d| d.text.as_deref()),
         draft_codes,
+        launch: advisor.launch.get().map(String::as_str),
+        hook_instance: &call.hook_instance,
+        page: call.page,
     };
     Ok(match &outcome {
         Outcome::Silent => Said {

@@ -13,7 +13,7 @@ pub mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -63,6 +63,8 @@ pub struct TwinAdvisor {
     as_of: AsOf,
     draws: usize,
     recent: Recent,
+    /// Where an EHR launches the page of a twin, once that is known.
+    launch: Arc<OnceLock<String>>,
     threads: Threads,
     /// Evaluations that compute at one time; waiting for a FHIR server does not count, so that a slow one starves nobody.
     computing: Arc<Semaphore>,
@@ -175,6 +177,8 @@ pub struct Parts {
     pub draws: usize,
     /// Which services discovery lists.
     pub offer: Offer,
+    /// Where an EHR launches the page of a twin; cards have no such link while it is not set.
+    pub launch: Arc<OnceLock<String>>,
 }
 
 impl TwinAdvisor {
@@ -218,6 +222,7 @@ impl TwinAdvisor {
             as_of: parts.as_of,
             draws: parts.draws,
             recent: Recent::default(),
+            launch: parts.launch,
             threads: Threads::default(),
             computing: Arc::new(Semaphore::new(at_once)),
         })

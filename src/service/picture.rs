@@ -9,7 +9,7 @@ use crate::{
         outcome::{Advised, LISTED},
     },
     model::twin_file::Role,
-    patient::facts::Source,
+    patient::facts::{Bound, Source},
     twin::{interval::Interval, ledger::LeftOut, plan::Kind, simulate::Course, values::current},
 };
 
@@ -64,6 +64,14 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
                 "unit": twin.unit(&level.output),
                 "source": source(&level.measurement.source),
             });
+            let bound = match level.measurement.bound {
+                Bound::Exact => None,
+                Bound::Below => Some("below"),
+                Bound::Above => Some("above"),
+            };
+            if let (Some(bound), Some(point)) = (bound, point.as_object_mut()) {
+                point.insert("bound".to_owned(), bound.into());
+            }
             if let (Some(left_out), Some(point)) = (level.left_out, point.as_object_mut()) {
                 let note = match left_out {
                     LeftOut::Distribution => "ignored-level-distribution",
@@ -158,6 +166,7 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
         "output": file.picture.output,
         "unit": twin.unit(&file.picture.output),
         "now": reader.now.to_string(),
+        "decision": decision(advised.advice.decision),
         "models": models,
         "options": options,
     });
@@ -176,6 +185,16 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
         }
     }
     json!({ "jumeau": picture })
+}
+
+fn decision(decision: Decision) -> &'static str {
+    match decision {
+        Decision::OnTarget => "on-target",
+        Decision::Watch => "watch",
+        Decision::Recommend(_) => "recommend",
+        Decision::NoClearAdvantage => "no-clear-advantage",
+        Decision::NothingSuitable => "nothing-suitable",
+    }
 }
 
 /// Empty members are forbidden in an answer.

@@ -2,6 +2,7 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
+pub use crate::wording::unit;
 use crate::{
     advice::decide::Evaluated,
     model::twin_file::{Limits, TwinFile},
@@ -203,25 +204,6 @@ impl Reader<'_> {
         };
         self.say(id, [("chance", self.percent(chance))])
     }
-}
-
-/// A UCUM unit as people write it; nothing for a pure number.
-#[must_use]
-pub fn unit(code: &str) -> String {
-    if code == "1" {
-        return String::new();
-    }
-    // Micro is written `u` in UCUM.
-    let micro = |part: &str| match part.strip_prefix('u') {
-        Some(rest @ ("g" | "mol" | "L")) => format!("µ{rest}"),
-        _ => part.to_owned(),
-    };
-    let shown: Vec<String> = code.split('/').map(micro).collect();
-    shown
-        .join("/")
-        .replace('.', "·")
-        .replace("10*9", "10⁹")
-        .replace(['[', ']'], "")
 }
 
 /// What is told, ever shorter: all of it, its first sentence, what stands before its colon.

@@ -18,6 +18,8 @@ plan-keep = keep { $regimen }
 summary-change = { $name }: { $option } predicts { $label } { $value } (target { $range }), { $chance } on target. { $which } { $current }: { $now }, { $direction }.
 summary-change-short = { $name }: { $option } predicts { $label } { $value } (target { $range }), { $chance } on target. { $which }: { $now }.
 summary-start = { $name }: { $option } predicts { $label } { $value } (target { $range }), { $chance } on target.
+summary-on-target = { $name }: { $current } predicts { $label } { $now } (target { $range }), { $chance } on target. Nothing to change.
+summary-not-needed = { $name }: without treatment the target is met.
 summary-caution = { $name }: { $current } is on target ({ $label } { $now }). { $caution }
 summary-unclear = { $name }: { $current } predicts { $label } { $now } (target { $range }), { $direction }. No clearly better dose.
 summary-unsuitable = { $name }: no dose of the list is suitable; { $current } predicts { $label } { $now } (target { $range }).
@@ -150,6 +152,7 @@ action-start = Draft order: { $drug } { $regimen }
 action-update = Change the draft to { $drug } { $regimen }
 action-level = Draft order: { $drug } level
 level-name = { $drug } level
+link-twin = See the curves and what they rest on
 link-guideline = Guideline behind the target
 link-model = Model: { $model }
 

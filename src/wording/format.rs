@@ -85,6 +85,25 @@ pub fn percent(probability: f64, language: Language) -> String {
     }
 }
 
+/// A UCUM unit as people write it; nothing for a pure number.
+#[must_use]
+pub fn unit(code: &str) -> String {
+    if code == "1" {
+        return String::new();
+    }
+    // Micro is written `u` in UCUM.
+    let micro = |part: &str| match part.strip_prefix('u') {
+        Some(rest @ ("g" | "mol" | "L")) => format!("µ{rest}"),
+        _ => part.to_owned(),
+    };
+    let shown: Vec<String> = code.split('/').map(micro).collect();
+    shown
+        .join("/")
+        .replace('.', "·")
+        .replace("10*9", "10⁹")
+        .replace(['[', ']'], "")
+}
+
 const MONTHS: [(&str, &str); 12] = [
     ("Jan", "janv."),
     ("Feb", "févr."),
@@ -121,6 +140,20 @@ pub fn date_time(time: Timestamp, now: Timestamp, zone: &TimeZone, language: Lan
         local.hour(),
         local.minute()
     )
+}
+
+/// A day, `2 Jun 1959`; a partial date as it is written.
+#[must_use]
+pub fn day(written: &str, language: Language) -> String {
+    let Ok(date) = written.parse::<jiff::civil::Date>() else {
+        return written.to_owned();
+    };
+    let month = usize::try_from(date.month() - 1)
+        .ok()
+        .and_then(|place| MONTHS.get(place));
+    let (english, french) = month.copied().unwrap_or(("?", "?"));
+    let month = if language == Language::French { french } else { english };
+    format!("{} {month} {}", date.day(), date.year())
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ plan-keep = garder { $regimen }
 summary-change = { $name } : { $option }, { $label } prévue { $value } (cible { $range }), en cible à { $chance }. { $which } { $current } : { $now }, { $direction }.
 summary-change-short = { $name } : { $option }, { $label } prévue { $value } (cible { $range }), en cible à { $chance }. { $which } : { $now }.
 summary-start = { $name } : { $option }, { $label } prévue { $value } (cible { $range }), en cible à { $chance }.
+summary-on-target = { $name } : { $current }, { $label } prévue { $now } (cible { $range }), en cible à { $chance }. Rien à changer.
+summary-not-needed = { $name } : la cible est atteinte sans traitement.
 summary-caution = { $name } : { $current } est en cible ({ $label } { $now }). { $caution }
 summary-unclear = { $name } : { $current }, { $label } prévue { $now } (cible { $range }), { $direction }. Pas de dose nettement meilleure.
 summary-unsuitable = { $name } : aucune dose de la liste ne convient ; { $current }, { $label } prévue { $now } (cible { $range }).
@@ -150,6 +152,7 @@ action-start = Prescription provisoire : { $drug } { $regimen }
 action-update = Remplacer par { $drug } { $regimen }
 action-level = Prescription provisoire : dosage de { $drug }
 level-name = dosage de { $drug }
+link-twin = Voir les courbes et ce sur quoi elles reposent
 link-guideline = Recommandation à l'origine de la cible
 link-model = Modèle : { $model }
 

@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::OnceLock};
 
 pub use escape::escape;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
-pub use format::{Language, date_time, magnitude, number, percent, significant};
+pub use format::{Language, date_time, day, magnitude, number, percent, significant, unit};
 use unic_langid::LanguageIdentifier;
 
 /// Words for a card: a message of the catalogue with its arguments, or a text of the twin's own file.
@@ -51,8 +51,16 @@ impl std::fmt::Debug for Wording {
     }
 }
 
-const ENGLISH: [&str; 2] = [include_str!("en.ftl"), include_str!("remarks.en.ftl")];
-const FRENCH: [&str; 2] = [include_str!("fr.ftl"), include_str!("remarks.fr.ftl")];
+const ENGLISH: [&str; 3] = [
+    include_str!("en.ftl"),
+    include_str!("remarks.en.ftl"),
+    include_str!("smart.en.ftl"),
+];
+const FRENCH: [&str; 3] = [
+    include_str!("fr.ftl"),
+    include_str!("remarks.fr.ftl"),
+    include_str!("smart.fr.ftl"),
+];
 
 impl Wording {
     /// The wording of a language.

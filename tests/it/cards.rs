@@ -266,6 +266,7 @@ fn a_twin_is_reused_until_a_fact_changes() {
                 key: &key,
             },
             recent: &Recent::default(),
+            whole: false,
         });
         let Outcome::Advised(advised) = outcome else {
             panic!("advice")

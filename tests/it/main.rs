@@ -13,6 +13,8 @@ mod docs;
 mod forecast;
 mod mimic;
 mod server;
+mod smart;
+mod smart_ehr;
 mod study;
 mod support;
 mod together;

@@ -241,6 +241,10 @@ pub fn stable(card: &Value) -> Value {
         match value {
             Value::Object(members) => {
                 members.remove("uuid");
+                // The link to the twin's page has the port of the server in it.
+                if members.contains_key("appContext") {
+                    members.remove("url");
+                }
                 members.values_mut().for_each(strip);
             }
             Value::Array(items) => items.iter_mut().for_each(strip),

@@ -156,7 +156,7 @@ function drawAnswer() {
   const { cards, extension } = result.body;
   const twins = cards.length ? cards.map((card) => card.extension?.jumeau) : [extension?.jumeau];
   const panels = drawTwins(twins);
-  const drawn = cards.map((card, n) => drawCard(card, built.url, (suggestion) => panels[n]?.select(suggestion.label)));
+  const drawn = cards.map((card, n) => drawCard(card, built.url, built.request.context.patientId, (suggestion) => panels[n]?.select(suggestion.label)));
   at("cards").replaceChildren(...(drawn.length ? drawn : [silence(result.milliseconds)]));
   const first = cards[0] ? `${say(`indicator.${cards[0].indicator}`)}${say("colon")}${cards[0].summary}` : "";
   at("status").textContent = `${say("answered", cards.length)} ${first || at("cards").textContent}`;

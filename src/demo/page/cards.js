@@ -4,14 +4,14 @@ import { el, link, unseen } from "./dom.js";
 import { markdown } from "./markdown.js";
 import { draftOrder } from "./order.js";
 import { say } from "./strings.js";
-import { outcomeTexts, post } from "./wire.js";
+import { launchAddress, outcomeTexts, post } from "./wire.js";
 
 const ICONS = { info: "i", warning: "!", critical: "!!" };
 
 /**
- * One card. `service` is its service's URL; `chosen(suggestion)` is told when a suggestion is accepted.
+ * One card about a patient. `service` is its service's URL; `chosen(suggestion)` is told when a suggestion is accepted.
  */
-export function drawCard(card, service, chosen) {
+export function drawCard(card, service, patient, chosen) {
   const indicator = ICONS[card.indicator] ? card.indicator : "info";
   const id = `card-${card.uuid ?? Math.random().toString(36).slice(2)}`;
   const actions = el("div", { class: "card-actions" });
@@ -26,6 +26,7 @@ export function drawCard(card, service, chosen) {
     ),
     el("h3", { id }, card.summary),
     actions,
+    apps(card.links, patient),
     card.detail
       ? el("details", { class: "why", open: !matchMedia("(max-width: 56rem)").matches }, el("summary", {}, say("why")), el("div", { class: "prose" }, markdown(card.detail, say("newTab"))))
       : null,
@@ -42,8 +43,22 @@ function source(source) {
   return el("p", { class: "source" }, `${say("source")}${say("colon")}`, source.url ? link(source.label, source.url, say("newTab")) : source.label);
 }
 
-function links(list) {
-  if (!list?.length) return null;
+/** Links to SMART apps, which the EHR launches: each gets a launch of its own first. */
+function apps(list, patient) {
+  const found = (list ?? []).filter((item) => item.type === "smart");
+  return found.map((item) => {
+    const anchor = el("a", { class: "app", target: "_blank", rel: "noopener" }, item.label, el("span", { "aria-hidden": "true" }, " ↗"), unseen(` ${say("newTab")}`));
+    launchAddress(item, patient).then(
+      (address) => anchor.setAttribute("href", address),
+      () => anchor.replaceWith(el("span", { class: "quiet" }, say("noLaunch"))),
+    );
+    return el("p", { class: "apps" }, anchor);
+  });
+}
+
+function links(all) {
+  const list = (all ?? []).filter((item) => item.type !== "smart");
+  if (!list.length) return null;
   const items = list.map((item) => el("li", {}, link(item.label, item.url, say("newTab"))));
   return el("ul", { class: "links", "aria-label": say("furtherReading") }, items);
 }

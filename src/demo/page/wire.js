@@ -30,6 +30,20 @@ export async function post(path, payload, signal) {
   return { status: answer.status, ok: answer.ok, body, text, milliseconds };
 }
 
+/** The address that opens a SMART link for a patient: an EHR asks its own server for a launch and adds it. */
+export async function launchAddress(item, patient) {
+  const iss = new URL("/demo/fhir", item.url).href;
+  const parameters = { patient };
+  if (item.appContext) parameters.appContext = item.appContext;
+  const made = await post("/demo/fhir/_services/smart/Launch", { launchUrl: item.url, parameters });
+  if (!made.body?.launch_id) throw new Error(String(made.status));
+  const address = new URL(item.url);
+  if (address.protocol !== "https:" && address.protocol !== "http:") throw new Error(address.protocol);
+  address.searchParams.set("iss", iss);
+  address.searchParams.set("launch", made.body.launch_id);
+  return address.href;
+}
+
 /** The words of an OperationOutcome, or nothing. */
 export function outcomeTexts(body) {
   if (body?.resourceType !== "OperationOutcome" || !Array.isArray(body.issue)) return [];

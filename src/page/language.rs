@@ -3,7 +3,8 @@
 use actix_web::{HttpRequest, http::header};
 
 /// `en` or `fr`: from `?lang=`, else the first of the two in `Accept-Language` by weight, else English.
-pub(super) fn of(req: &HttpRequest) -> &'static str {
+#[must_use]
+pub fn of(req: &HttpRequest) -> &'static str {
     let asked = url::form_urlencoded::parse(req.query_string().as_bytes()).find(|(name, _)| name == "lang");
     if let Some((_, tag)) = asked
         && let Some(known) = known(&tag)
