@@ -9,7 +9,10 @@ use crate::{
     cds::advisor::Advisor as _,
     demo::{Demo, FHIR_PATH},
     fhir::{client::Client, terminology::Terminology},
-    http::server,
+    http::{
+        health::{self, Checks, State},
+        measure, server,
+    },
     model::catalog::Catalog,
     service::{Handle, Parts, TwinAdvisor},
     settings::Settings,
@@ -88,6 +91,8 @@ pub struct Started {
     pub server: actix_web::dev::Server,
     /// As bound.
     pub address: SocketAddr,
+    /// That of the listener for metrics.
+    pub metrics: Option<SocketAddr>,
     /// How many twins are served.
     pub twins: usize,
     /// How many models vote in them.
@@ -125,6 +130,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     let stores = store::open::open(&settings.store);
     let mut warnings: Vec<String> = errors.iter().map(|e| format!("not served: {e}")).collect();
     warnings.extend(stores.warnings.iter().cloned());
+    let checks = Arc::new(checks(errors.len(), &stores));
     let advisor = Arc::new(Handle(TwinAdvisor::new(Parts {
         catalog,
         client: Client::new(&settings.fhir).map_err(|e| e.to_string())?,
@@ -147,7 +153,21 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     step("opening the port");
     let listen = settings.http.listen;
     let services = advisor.listed().len();
+    let metrics = match settings.metrics.listen {
+        None => None,
+        Some(listen) => {
+            let (server, address) = measure::serve(listen, Arc::clone(&checks))
+                .map_err(|e| format!("metrics.listen {listen} cannot be listened on: {e}"))?;
+            // It ends with the process.
+            tokio::spawn(server);
+            tracing::info!(%address, "metrics");
+            Some(address)
+        }
+    };
+    // A demonstration has nothing to hide.
+    let public = settings.metrics.public || mode == Mode::Demo;
     let extra = move |config: &mut web::ServiceConfig| {
+        health::configure(config, &checks, public);
         if let Some(demo) = &demo {
             crate::demo::configure(config, demo.clone());
         }
@@ -157,11 +177,31 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     Ok(Started {
         server,
         address,
+        metrics,
         twins,
         models,
         services,
         warnings,
     })
+}
+
+/// What must be in order for calls to be answered. Without its twin store the server only forgets twins, which are rebuilt; feedback
+/// that cannot be kept belongs to another server.
+fn checks(not_served: usize, stores: &store::open::Stores) -> Checks {
+    let (twins, feedback) = (Arc::clone(&stores.twins), Arc::clone(&stores.feedback));
+    Checks::default()
+        .with("models", move || match not_served {
+            0 => State::Fine,
+            _ => State::Degraded("some twins cannot be served; the log names them"),
+        })
+        .with("twin store", move || match twins.trouble() {
+            None => State::Fine,
+            Some(_) => State::Degraded("not as configured; the log says why"),
+        })
+        .with("feedback log", move || match feedback.trouble() {
+            None => State::Fine,
+            Some(_) => State::Failing("feedback cannot be kept; the log says why"),
+        })
 }
 
 /// What a newcomer needs to know, in plain words.

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
-use crate::{fhir::client::FhirSettings, http::settings::HttpSettings, store::open::StoreSettings};
+use crate::{
+    fhir::client::FhirSettings,
+    http::{measure::MetricsSettings, settings::HttpSettings},
+    store::open::StoreSettings,
+};
 
 /// The defaults, which are also their documentation.
 pub const DEFAULT: &str = include_str!("../config/default.toml");
@@ -31,6 +35,9 @@ pub struct Settings {
     pub clock: ClockSettings,
     /// Logs.
     pub log: LogSettings,
+    /// Counts and times.
+    #[serde(default)]
+    pub metrics: MetricsSettings,
 }
 
 /// The `[models]` section.
