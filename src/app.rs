@@ -63,7 +63,7 @@ impl Progress {
 /// # Errors
 /// In one sentence for the operator, when the server cannot start or breaks.
 pub fn run(settings: Settings, mode: Mode) -> Result<(), String> {
-    telemetry::start(&settings.log);
+    let _telemetry = telemetry::start(&settings.log, &settings.telemetry)?;
     // Evaluations run on the blocking threads of this runtime, requests are read by actix's workers.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -9,6 +9,7 @@ use crate::{
     fhir::client::FhirSettings,
     http::{measure::MetricsSettings, settings::HttpSettings},
     store::open::StoreSettings,
+    telemetry::{LogSettings, TelemetrySettings},
 };
 
 /// The defaults, which are also their documentation.
@@ -38,6 +39,9 @@ pub struct Settings {
     /// Counts and times.
     #[serde(default)]
     pub metrics: MetricsSettings,
+    /// Traces.
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
 }
 
 /// The `[models]` section.
@@ -114,26 +118,6 @@ impl TryFrom<String> for AsOf {
     }
 }
 
-/// The `[log]` section.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogSettings {
-    /// Level or filter.
-    pub level: String,
-    /// Text or JSON.
-    pub format: LogFormat,
-}
-
-/// Form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For collectors.
-    Json,
-}
-
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 #[error("settings: {0}")]
@@ -164,6 +148,7 @@ impl Settings {
 
     fn check(&self) -> Result<(), SettingsError> {
         self.http.check().map_err(SettingsError)?;
+        self.telemetry.otel.check().map_err(SettingsError)?;
         if !(1000..=100_000).contains(&self.models.draws) {
             let message = format!("models.draws is {}: at least 1000, at most 100000", self.models.draws);
             return Err(SettingsError(message));

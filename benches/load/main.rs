@@ -26,6 +26,9 @@ use std::{process::ExitCode, rc::Rc, time::Duration};
 use phase::{Bars, Phase, Report};
 use server::{Bodies, Server};
 
+/// Enough to keep the machine busy, too few to be turned away.
+const CALLERS: usize = 8;
+
 struct Options {
     only: Vec<String>,
     seconds: f64,
@@ -117,8 +120,8 @@ async fn warm(server: &Server, rate: f64, seconds: f64) -> bool {
 /// What can be answered at most, then three times as much, then half.
 async fn overload(server: &Server, options: &Options, twin: &str, patient: &str, length: usize) -> bool {
     let bodies = Bodies::of(server, twin, patient, length).await;
-    let capacity = phase::capacity(server, bodies.fresh(), 32, 6.0).await;
-    println!("{twin}, cold: capacity {capacity:.0}/s (closed loop, 32 callers)");
+    let capacity = phase::capacity(server, bodies.fresh(), CALLERS, 6.0).await;
+    println!("{twin}, cold: capacity {capacity:.0}/s (closed loop, {CALLERS} callers)");
     let much = Phase::new(server, bodies.fresh(), 3.0 * capacity, options.seconds);
     let after = Phase::new(server, bodies.fresh(), 0.5 * capacity, 10.0);
     let much = much.run(&format!("{twin} x 3")).await;

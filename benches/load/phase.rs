@@ -210,16 +210,18 @@ impl Report {
             self.goodput()
         );
         println!(
-            "  with card: p50 {:.1} p90 {:.1} p99 {:.1} p99.9 {:.1} ms; shed: p50 {:.1} p99 {:.1} ms; latest of all {:.0} ms; generator late by {:.1} ms (p99)",
+            "  with card: p50 {:.1} p90 {:.1} p99 {:.1} p99.9 {:.1} ms; latest of all {:.0} ms; generator late by {:.1} ms (p99)",
             self.answered(0.5),
             self.answered(0.9),
             self.answered(0.99),
             self.answered(0.999),
-            1e3 * self.quantile(|s| (s.outcome == Outcome::Shed).then_some(s.latency), 0.5),
-            1e3 * self.quantile(|s| (s.outcome == Outcome::Shed).then_some(s.latency), 0.99),
             1e3 * self.quantile(|s| Some(s.latency), 1.0),
             1e3 * self.quantile(|s| Some(s.lag), 0.99),
         );
+        let shed = |share| 1e3 * self.quantile(|s| (s.outcome == Outcome::Shed).then_some(s.latency), share);
+        if outcomes.contains_key(&Outcome::Shed) {
+            println!("  shed: p50 {:.1} p99 {:.1} ms", shed(0.5), shed(0.99));
+        }
     }
 
     /// Whether the bars are held; says which are not.

@@ -23,6 +23,7 @@ use futures_util::{
     future::{BoxFuture, join_all},
 };
 use jiff::{Timestamp, tz::TimeZone};
+use tracing::Instrument as _;
 
 use crate::{
     advice::recent::Recent,
@@ -246,7 +247,7 @@ impl TwinAdvisor {
         if call.hook == Hook::PatientView {
             // Where the present is that of the record, all of it must be there to tell who is on a treatment.
             let queries = asked.open(&asked.members, &gathered, self.as_of != AsOf::Record);
-            gathered = gather(&call, &queries, &self.client, fetched_by).await;
+            gathered = self.gather(&call, &queries, fetched_by).await;
         }
         // A twin that the call does not concern is passed over without anything being fetched for it.
         let (concerned, mut answers) = self.concerned(&asked.members, &call, &gathered, until).await;
@@ -255,7 +256,7 @@ impl TwinAdvisor {
         let able = members.filter(|member| member.lacks(&gathered.view(member.pairs())).is_ok());
         let members: Vec<Member> = able.cloned().collect();
         let queries = asked.open(&members, &gathered, false);
-        gathered.add(gather(&call, &queries, &self.client, fetched_by).await);
+        gathered.add(self.gather(&call, &queries, fetched_by).await);
         let gathering = started.elapsed();
         let evaluations = concerned.into_iter().map(|(member, drafts)| {
             let (this, call) = (Arc::clone(&self), Arc::clone(&call));
@@ -279,6 +280,11 @@ impl TwinAdvisor {
             "evaluated"
         );
         answer
+    }
+
+    async fn gather(&self, call: &HookCall, queries: &[Query], until: Instant) -> Gathered {
+        let span = tracing::info_span!("gathering", queries = queries.len());
+        gather(call, queries, &self.client, until).instrument(span).await
     }
 
     /// The members that a call concerns, with the drafts for their drugs; beside them those of which that could not be told.
@@ -326,7 +332,8 @@ impl TwinAdvisor {
     ) -> Result<Said, LeftOut> {
         let started = Instant::now();
         let id = Arc::clone(&twin);
-        let said = self.compute(twin, call, drafts, view, until).await;
+        let span = tracing::info_span!("evaluation", twin = twin.id());
+        let said = self.compute(twin, call, drafts, view, until).instrument(span).await;
         let outcome = match &said {
             Ok(said) if said.advice => "advised",
             Ok(Said { card: Some(_), .. }) => "refused",
