@@ -96,13 +96,13 @@ impl All {
             all.cache.clone(),
         );
         registry.register(
-            "outbound_requests",
-            "Requests to other servers, by outcome",
+            "fhir_queries",
+            "Queries to FHIR servers, all pages of one counted once, by outcome",
             all.fhir.clone(),
         );
         registry.register_with_unit(
-            "outbound_request_duration",
-            "Time of requests to other servers",
+            "fhir_query_duration",
+            "Time of queries to FHIR servers, all pages of one together",
             Unit::Seconds,
             all.fhir_time.clone(),
         );
@@ -210,8 +210,8 @@ pub fn looked_up(twin: &str, known: Known) {
         .inc();
 }
 
-/// A request to another server ended; `outcome` in a word of ours, such as `ok`, `status_401` or `timeout`.
-pub fn outbound(outcome: &'static str, started: Instant) {
+/// A query to a FHIR server ended; `outcome` in a word of ours, such as `ok`, `unauthorized` or `timeout`.
+pub fn fhir_query(outcome: &'static str, started: Instant) {
     ALL.fhir.get_or_create(&[("outcome", outcome.to_owned())]).inc();
     ALL.fhir_time
         .get_or_create(&[])
@@ -261,7 +261,7 @@ mod tests {
         shed(Shed::Computing);
         evaluated("of-this-test", "advised", Duration::from_millis(30));
         looked_up("of-this-test", Known::Miss);
-        outbound("ok", Instant::now());
+        fhir_query("ok", Instant::now());
         store_failed("twins");
         check("of-this-test", 1);
         let here = in_flight();

@@ -37,17 +37,15 @@ fn declared() -> BTreeSet<String> {
         .collect();
     let mut found = BTreeSet::new();
     for text in &texts {
-        let code = text.split("#[cfg(test)]").next().unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         for call in ["web::resource(", "web::scope(", ".route("] {
             for (at, _) in code.match_indices(call) {
                 let argument = code[at + call.len()..].trim_start();
                 let path = match argument.strip_prefix('"') {
                     Some(literal) => literal.split('"').next().unwrap(),
                     None => {
-                        let name = argument
-                            .split(|c: char| !c.is_ascii_uppercase() && c != '_')
-                            .next()
-                            .unwrap();
+                        let mut named = argument.split(|c: char| !c.is_ascii_alphanumeric() && !"_:".contains(c));
+                        let name = named.next().unwrap().rsplit("::").next().unwrap();
                         constants.get(name).copied().unwrap_or_default()
                     }
                 };
