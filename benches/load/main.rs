@@ -6,8 +6,8 @@
 //! Patients of the vancomycin twin (closed form, three models) with 50 KB of prefetch. *Warm*: 20 patients who were asked about
 //! before. *Cold*: each call another patient, so that the twin is fitted and drawn anew. Generator and server share the machine.
 //!
-//! Options, after `--`: `--only warm|cold|overload|heavy|memory` (may be repeated), `--seconds N` a phase (15), `--memory N` seconds of
-//! the last phase (40; the bar is stated for 600), `--server FILE` another binary.
+//! Options, after `--`: `--only warm|cold|overload|heavy|together|memory|growth` (may be repeated; `growth` only when named), `--seconds N` a
+//! phase (15), `--memory N` seconds of the last phase (40; the bar is stated for 600), `--server FILE` another binary.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -96,8 +96,15 @@ async fn run(options: Options) -> bool {
         // Some ten times as much to compute.
         held &= overload(&server, &options, "tacrolimus", "tacrolimus", 0).await;
     }
+    if options.wants("together") {
+        // Each twin looks whether the call concerns it; one does.
+        held &= overload(&server, &options, "any-twin", "moreau", 50_000).await;
+    }
     if options.wants("memory") {
-        held &= memory(&server, options.memory).await;
+        held &= memory(&server, options.memory, false).await;
+    }
+    if options.only.iter().any(|only| only == "growth") {
+        memory(&server, options.memory, true).await;
     }
     held
 }
@@ -137,14 +144,15 @@ async fn overload(server: &Server, options: &Options, twin: &str, patient: &str,
     held
 }
 
-/// Whether the server grows. Half warm, half cold, so that the store fills.
-async fn memory(server: &Server, seconds: f64) -> bool {
+/// Whether the server grows: 60 warm calls a second, and 20 that make a twin anew, of patients that it knows or of new ones.
+async fn memory(server: &Server, seconds: f64, new: bool) -> bool {
     let bodies = Bodies::of(server, "vancomycin", "moreau", 50_000).await;
-    let (known, fresh) = (bodies.clone().known(20), bodies.fresh());
+    let cold = if new { bodies.fresh() } else { bodies.changed(200) };
+    let known = bodies.known(20);
     let turn = std::cell::Cell::new(0_u64);
     let mixed: phase::Make = Rc::new(move || {
         turn.set(turn.get() + 1);
-        if turn.get().is_multiple_of(4) { fresh() } else { known() }
+        if turn.get().is_multiple_of(4) { cold() } else { known() }
     });
     let warm_up = (seconds / 10.0).max(10.0);
     let start = Phase::new(server, Rc::clone(&mixed), 80.0, warm_up)

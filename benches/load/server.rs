@@ -75,9 +75,14 @@ pub fn cpu(process: &str) -> f64 {
 #[derive(Clone)]
 pub struct Bodies {
     path: String,
-    /// The text between the places of the id.
-    pieces: Rc<[String]>,
+    /// The call of a sample patient of this id, with [`LEVEL`] in the place of a level.
+    text: Rc<str>,
+    id: String,
+    level: f64,
 }
+
+/// Stands nowhere else.
+const LEVEL: f64 = 98_765.432_1;
 
 impl Bodies {
     /// From a sample patient, with so many bytes of further doses of another drug in prefetch.
@@ -106,15 +111,24 @@ impl Bodies {
             doses.push(dose);
             copies += 1;
         }
-        let text = request.to_string();
+        let mut level = 0.0;
+        if let Some(value) = request.pointer_mut("/prefetch/observation-c/entry/0/resource/valueQuantity/value") {
+            level = value.to_string().parse().unwrap();
+            *value = json!(LEVEL);
+        }
         Self {
             path,
-            pieces: text.split(id).map(str::to_owned).collect(),
+            text: request.to_string().into(),
+            id: id.to_owned(),
+            level,
         }
     }
 
-    fn about(&self, id: &str) -> Rc<[u8]> {
-        let body = self.pieces.join(id);
+    fn about(&self, id: &str, level: f64) -> Rc<[u8]> {
+        let body = self
+            .text
+            .replace(&self.id, id)
+            .replace(&LEVEL.to_string(), &level.to_string());
         let head = format!(
             "POST {} HTTP/1.1\r\nHost: load\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             self.path,
@@ -125,7 +139,9 @@ impl Bodies {
 
     /// Calls about so many patients in turn.
     pub fn known(self, patients: usize) -> Make {
-        let all: Vec<_> = (0..patients).map(|n| self.about(&format!("known-{n}"))).collect();
+        let all: Vec<_> = (0..patients)
+            .map(|n| self.about(&format!("known-{n}"), self.level))
+            .collect();
         let next = Cell::new(0);
         Rc::new(move || {
             next.set(next.get() + 1);
@@ -140,7 +156,18 @@ impl Bodies {
         Rc::new(move || {
             let number = NEXT.get();
             NEXT.set(number + 1);
-            this.about(&format!("fresh-{number}"))
+            this.about(&format!("fresh-{number}"), this.level)
+        })
+    }
+
+    /// Calls about so many patients in turn, with another level each time: their twins are made anew.
+    pub fn changed(&self, patients: u32) -> Make {
+        let this = self.clone();
+        let next = Cell::new(0_u32);
+        Rc::new(move || {
+            next.set(next.get() + 1);
+            let level = this.level + f64::from(next.get()) * 1e-5;
+            this.about(&format!("changed-{}", next.get() % patients), level)
         })
     }
 }

@@ -76,3 +76,70 @@ impl Drop for Traces {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    /// What one request brought to a collector.
+    fn collector() -> (String, thread::JoinHandle<Vec<u8>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let taken = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = Vec::new();
+            let mut part = [0; 4096];
+            loop {
+                let read = stream.read(&mut part).unwrap();
+                bytes.extend_from_slice(part.get(..read).unwrap());
+                let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+                let Some((head, _)) = text.split_once("\r\n\r\n") else {
+                    continue;
+                };
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                let whole = head.len() + 4 + length.unwrap().parse::<usize>().unwrap();
+                if read == 0 || bytes.len() >= whole {
+                    break;
+                }
+            }
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n")
+                .unwrap();
+            bytes
+        });
+        (url, taken)
+    }
+
+    #[test]
+    fn spans_of_ours_are_sent_and_nothing_else() {
+        let (url, taken) = collector();
+        let traces = Traces::start(&url).unwrap();
+        let subscriber = tracing_subscriber::registry().with(traces.layer());
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("call", service = "of-this-test");
+            let _inside = span.enter();
+            tracing::warn!(error = "text-of-an-error", "something-of-a-patient");
+            let library = tracing::info_span!(target: "hyper::client", "request", url = "/Patient/known-id");
+            drop(library.entered());
+        });
+        drop(traces);
+        let sent = String::from_utf8_lossy(&taken.join().unwrap()).into_owned();
+        assert!(sent.starts_with("POST /v1/traces HTTP/1.1"), "{sent}");
+        for there in ["service.name", "jumeau", "call", "of-this-test"] {
+            assert!(sent.contains(there), "{there} is not in {sent}");
+        }
+        for secret in ["text-of-an-error", "something-of-a-patient", "known-id", "hyper"] {
+            assert!(!sent.contains(secret), "{secret} is in {sent}");
+        }
+    }
+}
