@@ -19,8 +19,32 @@ pub struct Kind {
     at_once: usize,
     /// Waiting or being done.
     under_way: AtomicUsize,
-    /// How long one takes, microseconds, recent ones counting most; 0 before the first.
-    takes: AtomicU64,
+    /// How long one computes.
+    runs: Estimate,
+    /// How long one keeps others of its kind waiting: its own waiting for a place among all included.
+    holds: Estimate,
+}
+
+/// A time, recent ones counting most; microseconds, 0 before the first.
+#[derive(Default)]
+struct Estimate(AtomicU64);
+
+impl Estimate {
+    fn get(&self) -> Duration {
+        Duration::from_micros(self.0.load(Relaxed))
+    }
+
+    fn add(&self, time: Duration) {
+        let new = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
+        // Of two who add at the same time one may be lost; the estimate bears it.
+        let old = self.0.load(Relaxed);
+        let next = if old == 0 {
+            new
+        } else {
+            old.saturating_sub(old / 8).saturating_add(new / 8)
+        };
+        self.0.store(next.max(1), Relaxed);
+    }
 }
 
 impl Kind {
@@ -31,30 +55,23 @@ impl Kind {
             turns: Arc::new(Semaphore::new(at_once)),
             at_once,
             under_way: AtomicUsize::new(0),
-            takes: AtomicU64::new(0),
+            runs: Estimate::default(),
+            holds: Estimate::default(),
         }
     }
 
-    fn takes(&self) -> Duration {
-        Duration::from_micros(self.takes.load(Relaxed))
+    /// How long further work of this kind would wait for a place among its kind.
+    fn wait(&self) -> Duration {
+        let before = self.under_way.load(Relaxed);
+        if before < self.at_once {
+            return Duration::ZERO;
+        }
+        shared(each(self.holds.get(), before), self.at_once)
     }
 
-    /// Time until everything that is under way is done, if it were alone.
-    fn ahead(&self) -> Duration {
-        each(self.takes(), self.under_way.load(Relaxed))
-    }
-
-    /// Takes note of one that took so long.
-    pub fn took(&self, time: Duration) {
-        let new = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
-        // Two at a time may each count their own; the estimate bears it.
-        let old = self.takes.load(Relaxed);
-        let next = if old == 0 {
-            new
-        } else {
-            old.saturating_sub(old / 8).saturating_add(new / 8)
-        };
-        self.takes.store(next.max(1), Relaxed);
+    /// What of this kind is being computed or next in line: the rest waits for a place among its kind and is in nobody's way.
+    fn in_line(&self) -> usize {
+        self.under_way.load(Relaxed).min(self.at_once)
     }
 }
 
@@ -99,23 +116,22 @@ impl Load {
         }
     }
 
-    /// Whether work of this kind, or of one that is not known yet, would have to wait too long.
+    /// Whether work of this kind would have to wait too long.
     #[must_use]
-    pub fn is_too_much(&self, kind: Option<&Kind>, until: Instant) -> bool {
-        let all: usize = self.kinds.iter().map(|kind| kind.under_way.load(Relaxed)).sum();
-        let mut wait = Duration::ZERO;
-        if all >= self.at_once {
-            wait = shared(self.kinds.iter().map(|kind| kind.ahead()).sum(), self.at_once);
-        }
-        if let Some(kind) = kind
-            && kind.under_way.load(Relaxed) >= kind.at_once
-        {
-            wait = wait.max(shared(kind.ahead(), kind.at_once));
+    pub fn is_too_much(&self, kind: &Kind, until: Instant) -> bool {
+        let mut wait = kind.wait();
+        let in_line: usize = self.kinds.iter().map(|kind| kind.in_line()).sum();
+        if in_line >= self.at_once {
+            let ahead = self
+                .kinds
+                .iter()
+                .map(|kind| each(kind.runs.get(), kind.in_line()))
+                .sum();
+            wait = wait.max(shared(ahead, self.at_once));
         }
         // Whoever need not wait is let in, however little time there is: what is computed stays for the next call.
         let left = until.saturating_duration_since(Instant::now());
-        let own = kind.map(Kind::takes).unwrap_or_default();
-        !wait.is_zero() && wait > left.saturating_sub(own) / 2
+        !wait.is_zero() && wait > left.saturating_sub(kind.runs.get()) / 2
     }
 
     /// Waits for leave to compute, unless that would be in vain.
@@ -123,7 +139,7 @@ impl Load {
     /// # Errors
     /// [`TooMuch`], at once or when the time is up.
     pub async fn turn(&self, kind: &Arc<Kind>, until: Instant) -> Result<Turn, TooMuch> {
-        if self.is_too_much(Some(kind), until) {
+        if self.is_too_much(kind, until) {
             return Err(TooMuch);
         }
         self.next(kind, until).await
@@ -134,8 +150,9 @@ impl Load {
     /// # Errors
     /// [`TooMuch`] when the time is up.
     pub async fn next(&self, kind: &Arc<Kind>, until: Instant) -> Result<Turn, TooMuch> {
-        let work = Work::start(kind);
+        let mut work = Work::start(kind);
         let own = wait(&kind.turns, until).await?;
+        work.holds_since = Instant::now();
         let common = wait(&self.turns, until).await?;
         Ok(Turn { own, common, work })
     }
@@ -149,26 +166,33 @@ async fn wait(turns: &Arc<Semaphore>, until: Instant) -> Result<OwnedSemaphorePe
 }
 
 /// Work under way: from when it waits for its turn until it is done or given up.
-pub struct Work(Arc<Kind>);
+pub struct Work {
+    kind: Arc<Kind>,
+    holds_since: Instant,
+}
 
 impl Work {
     fn start(kind: &Arc<Kind>) -> Self {
         kind.under_way.fetch_add(1, Relaxed);
-        Self(Arc::clone(kind))
+        Self {
+            kind: Arc::clone(kind),
+            holds_since: Instant::now(),
+        }
     }
 
     /// Does it, and takes note of how long that took.
     pub fn run<R>(self, job: impl FnOnce() -> R) -> R {
         let started = Instant::now();
         let done = job();
-        self.0.took(started.elapsed());
+        self.kind.runs.add(started.elapsed());
+        self.kind.holds.add(self.holds_since.elapsed());
         done
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Relaxed);
+        self.kind.under_way.fetch_sub(1, Relaxed);
     }
 }
 
@@ -180,26 +204,42 @@ mod tests {
 
     const LEFT: Duration = Duration::from_secs(10);
 
+    fn kind(seconds: u64) -> Arc<Kind> {
+        let kind = Kind::new(2);
+        kind.runs.add(Duration::from_secs(seconds));
+        kind.holds.add(Duration::from_secs(seconds));
+        Arc::new(kind)
+    }
+
     /// Two kinds, two of each and three in all at one time, that take one and four seconds.
     fn load() -> (Load, Arc<Kind>, Arc<Kind>) {
-        let (quick, slow) = (Arc::new(Kind::new(2)), Arc::new(Kind::new(2)));
-        quick.took(Duration::from_secs(1));
-        slow.took(Duration::from_secs(4));
-        (Load::new(3, vec![Arc::clone(&quick), Arc::clone(&slow)]), quick, slow)
+        let (quick, slow) = (kind(1), kind(4));
+        let kinds = vec![Arc::clone(&quick), Arc::clone(&slow)];
+        (Load::new(3, kinds), quick, slow)
+    }
+
+    fn within(seconds: f64) -> Instant {
+        Instant::now() + Duration::from_secs_f64(seconds)
     }
 
     #[tokio::test]
-    async fn who_need_not_wait_is_let_in() {
+    async fn who_need_not_wait_is_let_in_and_the_slow_keep_nobody_else_out() {
         let (load, quick, slow) = load();
-        assert!(!load.is_too_much(Some(&quick), Instant::now()) && !load.is_too_much(None, Instant::now()));
-        let _one = load.turn(&slow, Instant::now() + LEFT).await.unwrap();
-        assert!(!load.is_too_much(Some(&slow), Instant::now()));
-        let _two = load.turn(&slow, Instant::now() + LEFT).await.unwrap();
+        assert!(!load.is_too_much(&quick, within(0.0)));
+        let _one = load.turn(&slow, within(10.0)).await.unwrap();
+        assert!(!load.is_too_much(&slow, within(0.0)));
+        let _two = load.turn(&slow, within(10.0)).await.unwrap();
         // Its own places are taken: four seconds, where (10 - 4) / 2 may be waited.
-        assert!(load.is_too_much(Some(&slow), Instant::now() + LEFT));
-        assert_eq!(load.turn(&slow, Instant::now() + LEFT).await.err(), Some(TooMuch));
-        // One that takes long keeps nobody else out.
-        assert!(!load.is_too_much(Some(&quick), Instant::now()) && !load.is_too_much(None, Instant::now()));
+        assert!(load.is_too_much(&slow, within(10.0)));
+        assert_eq!(load.turn(&slow, within(10.0)).await.err(), Some(TooMuch));
+        // Those that wait for a place of their kind are in nobody's way.
+        let waiting = [Work::start(&slow), Work::start(&slow), Work::start(&slow)];
+        assert!(!load.is_too_much(&quick, within(0.0)));
+        drop(waiting);
+        // All places are taken: (4 + 4 + 1) / 3 seconds are ahead, (left - 1) / 2 may be waited.
+        let _three = load.turn(&quick, within(10.0)).await.unwrap();
+        assert!(load.is_too_much(&quick, within(6.9)));
+        assert!(!load.is_too_much(&quick, within(7.2)));
     }
 
     #[tokio::test]
@@ -209,26 +249,25 @@ mod tests {
             load.turn(&quick, Instant::now() + LEFT).await.unwrap(),
             load.turn(&quick, Instant::now() + LEFT).await.unwrap(),
         ];
-        let soon = Instant::now() + Duration::from_millis(20);
-        assert_eq!(load.next(&quick, soon).await.err(), Some(TooMuch));
+        assert_eq!(load.next(&quick, within(0.02)).await.err(), Some(TooMuch));
         assert_eq!(quick.under_way.load(Relaxed), 2);
         // One second is ahead; (4 - 1) / 2 may be waited, (2.5 - 1) / 2 may not.
-        assert!(!load.is_too_much(Some(&quick), Instant::now() + Duration::from_secs(4)));
-        assert!(load.is_too_much(Some(&quick), Instant::now() + Duration::from_millis(2500)));
+        assert!(!load.is_too_much(&quick, within(4.0)));
+        assert!(load.is_too_much(&quick, within(2.5)));
         for turn in held {
             turn.work.run(|| ());
         }
         assert_eq!(quick.under_way.load(Relaxed), 0);
-        assert!(!load.is_too_much(Some(&quick), Instant::now()));
+        assert!(!load.is_too_much(&quick, within(0.0)));
     }
 
     #[test]
     fn recent_times_count_most() {
-        let kind = Kind::new(1);
-        kind.took(Duration::from_secs(8));
+        let estimate = Estimate::default();
+        estimate.add(Duration::from_secs(8));
         for _ in 0..40 {
-            kind.took(Duration::from_millis(8));
+            estimate.add(Duration::from_millis(8));
         }
-        assert!(kind.takes() < Duration::from_millis(100), "{:?}", kind.takes());
+        assert!(estimate.get() < Duration::from_millis(100), "{:?}", estimate.get());
     }
 }

@@ -386,12 +386,15 @@ impl Advisor for Handle {
     }
 
     fn is_overloaded(&self, service_id: &str, deadline: Instant) -> bool {
-        let asked = self.0.by_id.get(service_id);
-        let one = asked.and_then(|asked| match asked.members.as_slice() {
-            [one] => Some(one.twin.computing.as_ref()),
-            _ => None,
-        });
-        self.0.load.is_too_much(one, deadline)
+        let Some(asked) = self.0.by_id.get(service_id) else {
+            return false;
+        };
+        let kind = match asked.members.as_slice() {
+            [one] => &one.twin.computing,
+            // Which twins are concerned is not known yet; that they are looked at comes first.
+            _ => &self.0.looks,
+        };
+        self.0.load.is_too_much(kind, deadline)
     }
 
     fn advise(&self, call: HookCall) -> BoxFuture<'_, Result<Response, CallError>> {

@@ -48,6 +48,10 @@ fn calls_are_counted_and_no_patient_is_told() {
             "{body}"
         );
     }
+    // A record that is asked of a FHIR server.
+    let (_, built) = server.get("/demo/request/okafor/vancomycin-patient-view?mode=server");
+    let (status, body) = server.call("patient-view", &built["request"]);
+    assert_eq!(status, 200, "{body}");
     // A path and a method that somebody made up, with the id in them, and a call that is refused.
     text(server.address, &format!("/Patient/{PATIENT}?name=Moreau"));
     text(server.address, &format!("/cds-services/{PATIENT}"));
@@ -72,6 +76,7 @@ fn calls_are_counted_and_no_patient_is_told() {
             r#"jumeau_evaluation_duration_seconds_count{twin="vancomycin",outcome="advised"}"#,
             2.0,
         ),
+        (r#"jumeau_fhir_queries_total{outcome="ok"}"#, 3.0),
         (r#"jumeau_twin_cache_total{twin="vancomycin",result="miss"}"#, 1.0),
         (r#"jumeau_twin_cache_total{twin="vancomycin",result="recent"}"#, 1.0),
     ] {
