@@ -14,7 +14,10 @@ use crate::{
     cds::advisor::Advisor,
     demo::{CLIENT_ID, Demo, FHIR_PATH},
     fhir::{allow_list::AllowList, client::Client, terminology::Terminology},
-    http::server,
+    http::{
+        health::{self, Checks, State},
+        measure, server,
+    },
     model::catalog::Catalog,
     service::{Handle, Parts, TwinAdvisor},
     settings::Settings,
@@ -69,7 +72,7 @@ impl Progress {
 /// # Errors
 /// In one sentence for the operator, when the server cannot start or breaks.
 pub fn run(settings: Settings, mode: Mode) -> Result<(), String> {
-    telemetry::start(&settings.log);
+    let _telemetry = telemetry::start(&settings.log, &settings.telemetry)?;
     // Evaluations run on the blocking threads of this runtime, requests are read by actix's workers.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -97,6 +100,8 @@ pub struct Started {
     pub server: actix_web::dev::Server,
     /// As bound.
     pub address: SocketAddr,
+    /// That of the listener for metrics.
+    pub metrics: Option<SocketAddr>,
     /// How many twins are served.
     pub twins: usize,
     /// How many models vote in them.
@@ -135,6 +140,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     let stores = store::open::open(&settings.store);
     let mut warnings: Vec<String> = errors.iter().map(|e| format!("not served: {e}")).collect();
     warnings.extend(stores.warnings.iter().cloned());
+    let checks = Arc::new(checks(errors.len(), &stores));
     let advisor = Arc::new(Handle(TwinAdvisor::new(Parts {
         catalog,
         client: Client::new(&settings.fhir).map_err(|e| e.to_string())?,
@@ -158,6 +164,19 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     step("opening the port");
     let listen = settings.http.listen;
     let services = advisor.listed().len();
+    let metrics = match settings.metrics.listen {
+        None => None,
+        Some(listen) => {
+            let (server, address) = measure::serve(listen, Arc::clone(&checks))
+                .map_err(|e| format!("metrics.listen {listen} cannot be listened on: {e}"))?;
+            // It ends with the process.
+            tokio::spawn(server);
+            tracing::info!(%address, "metrics");
+            Some(address)
+        }
+    };
+    // A demonstration has nothing to hide.
+    let public = settings.metrics.public || mode == Mode::Demo;
     let zone = settings.zone().map_err(|e| e.to_string())?;
     let readable = AllowList::new(&settings.fhir.allow, settings.fhir.loopback_http).map_err(|e| e.to_string())?;
     let pages = mode == Mode::Demo || !settings.smart.issuer.is_empty();
@@ -165,6 +184,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     let extra = {
         let slot = slot.clone();
         move |config: &mut web::ServiceConfig| {
+            health::configure(config, &checks, public);
             if let Some(demo) = &demo {
                 crate::demo::configure(config, demo.clone());
             }
@@ -201,6 +221,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     Ok(Started {
         server,
         address,
+        metrics,
         twins,
         models,
         services,
@@ -217,6 +238,25 @@ fn at_home(mut settings: SmartSettings, mut address: SocketAddr) -> SmartSetting
     let iss = format!("{}{FHIR_PATH}", public.trim_end_matches('/'));
     settings.issuer.push(IssuerSettings::public(iss, CLIENT_ID.to_owned()));
     settings
+}
+
+/// What must be in order for calls to be answered. Without its twin store the server only forgets twins, which are rebuilt; feedback
+/// that cannot be kept belongs to another server.
+fn checks(not_served: usize, stores: &store::open::Stores) -> Checks {
+    let (twins, feedback) = (Arc::clone(&stores.twins), Arc::clone(&stores.feedback));
+    Checks::default()
+        .with("models", move || match not_served {
+            0 => State::Fine,
+            _ => State::Degraded("some twins cannot be served; the log names them"),
+        })
+        .with("twin store", move || match twins.trouble() {
+            None => State::Fine,
+            Some(_) => State::Degraded("not as configured; the log says why"),
+        })
+        .with("feedback log", move || match feedback.trouble() {
+            None => State::Fine,
+            Some(_) => State::Failing("feedback cannot be kept; the log says why"),
+        })
 }
 
 /// What a newcomer needs to know, in plain words.

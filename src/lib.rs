@@ -17,6 +17,7 @@ pub mod engine;
 pub mod fhir;
 pub mod http;
 pub mod lang;
+pub mod metrics;
 pub mod model;
 pub mod page;
 pub mod patient;

@@ -6,8 +6,11 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
 use crate::{
-    fhir::client::FhirSettings, http::settings::HttpSettings, smart::settings::SmartSettings,
+    fhir::client::FhirSettings,
+    http::{measure::MetricsSettings, settings::HttpSettings},
+    smart::settings::SmartSettings,
     store::open::StoreSettings,
+    telemetry::{LogSettings, TelemetrySettings},
 };
 
 /// The defaults, which are also their documentation.
@@ -37,6 +40,12 @@ pub struct Settings {
     /// The twin's page as a SMART app.
     #[serde(default)]
     pub smart: SmartSettings,
+    /// Counts and times.
+    #[serde(default)]
+    pub metrics: MetricsSettings,
+    /// Traces.
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
 }
 
 /// The `[models]` section.
@@ -113,26 +122,6 @@ impl TryFrom<String> for AsOf {
     }
 }
 
-/// The `[log]` section.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogSettings {
-    /// Level or filter.
-    pub level: String,
-    /// Text or JSON.
-    pub format: LogFormat,
-}
-
-/// Form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For collectors.
-    Json,
-}
-
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 #[error("settings: {0}")]
@@ -164,6 +153,7 @@ impl Settings {
     fn check(&self) -> Result<(), SettingsError> {
         self.http.check().map_err(SettingsError)?;
         self.smart.check().map_err(SettingsError)?;
+        self.telemetry.otel.check().map_err(SettingsError)?;
         if !(1000..=100_000).contains(&self.models.draws) {
             let message = format!("models.draws is {}: at least 1000, at most 100000", self.models.draws);
             return Err(SettingsError(message));

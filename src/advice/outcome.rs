@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
+    metrics::{self, Known},
     model::{
         catalog::Definition,
         formula::Values,
@@ -176,6 +177,7 @@ fn advise(question: &Question<'_>) -> Result<Arc<Advised>, Refusal> {
     let print = fingerprint(definition, &values, &ledger, draws);
     let sameness = Sameness::of(question.cache.key, &print, plan.as_ref(), now, question.language);
     if let Some(known) = question.recent.find(&sameness).filter(|_| !question.whole) {
+        metrics::looked_up(&file.id, Known::Recent);
         return Ok(known);
     }
     let started = std::time::Instant::now();
@@ -448,6 +450,8 @@ fn twin(
     let language = Language::from_tag(question.language);
     let mut found = question.cache.find(&print);
     let known = found.posterior.take();
+    let from = if known.is_some() { Known::Hit } else { Known::Miss };
+    metrics::looked_up(&definition.file.id, from);
     let kept = known.as_ref().map(|k| k.fits.as_slice());
     let twin = Twin::fit(definition, values, ledger, kept, language).map_err(|left_out| {
         let wording = Wording::of(language);

@@ -1,5 +1,7 @@
 //! The seam between the protocol and the medicine.
 
+use std::time::Instant;
+
 use futures_util::future::BoxFuture;
 
 use super::{card::Response, discovery::Service, feedback::Feedback, request::HookCall};
@@ -35,6 +37,11 @@ pub trait Advisor: Send + Sync {
     /// Whether calls can be answered now: models compiled, store open. Until then `/ready` says 503.
     fn ready(&self) -> bool {
         true
+    }
+    /// Whether there is so much to do that a call of this service that comes now could hardly be answered by `deadline`: it is
+    /// better turned away at once. Cheap, as it is asked for every call.
+    fn is_overloaded(&self, _service_id: &str, _deadline: Instant) -> bool {
+        false
     }
     /// Answers one hook call before `call.deadline`; whatever takes longer than a millisecond is done off the async threads.
     ///

@@ -14,11 +14,14 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde_json::value::RawValue;
 
 use super::{
-    client::{Client, Failure, Session},
+    client::{Answer, Client, Failure, Session},
     page::{self, Face},
     template::{Tokens, render, today},
 };
-use crate::cds::request::{HookCall, Prefetched};
+use crate::{
+    cds::request::{HookCall, Prefetched},
+    metrics,
+};
 
 #[cfg(test)]
 #[path = "prefetch_tests.rs"]
@@ -205,7 +208,7 @@ async fn fetch(
             tracing::debug!(key = query.key, %error, "a key cannot be asked for");
             KeyState::Unavailable
         }
-        (Some(Ok(session)), Ok(relative)) => match session.query(&relative).await {
+        (Some(Ok(session)), Ok(relative)) => match counted(session.query(&relative)).await {
             Ok(answer) => {
                 return (
                     KeyState::Fetched {
@@ -218,4 +221,25 @@ async fn fetch(
         },
     };
     (state, Vec::new())
+}
+
+/// Counts and times a query.
+async fn counted(query: impl Future<Output = Result<Answer, Failure>>) -> Result<Answer, Failure> {
+    let started = Instant::now();
+    let answer = query.await;
+    let outcome = match &answer {
+        Ok(Answer { partial: false, .. }) => "ok",
+        Ok(_) => "partial",
+        Err(Failure::Unauthorized) => "unauthorized",
+        Err(Failure::Forbidden) => "forbidden",
+        Err(Failure::NotFound) => "not_found",
+        Err(Failure::Status(500..)) => "server_error",
+        Err(Failure::Status(_)) => "refused",
+        Err(Failure::Unreachable) => "unreachable",
+        Err(Failure::Timeout) => "timeout",
+        Err(Failure::Budget) => "budget",
+        Err(_) => "unusable",
+    };
+    metrics::fhir_query(outcome, started);
+    answer
 }

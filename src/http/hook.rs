@@ -20,11 +20,14 @@ use super::{
     language,
     limits::{Share, read_body},
 };
-use crate::cds::{
-    advisor::CallError,
-    card::Response,
-    faults::faults,
-    request::{Envelope, HookCall},
+use crate::{
+    cds::{
+        advisor::CallError,
+        card::Response,
+        faults::faults,
+        request::{Envelope, HookCall},
+    },
+    metrics::{self, Shed},
 };
 
 /// Time kept back from the deadline for writing the answer.
@@ -122,6 +125,11 @@ async fn answer<'e>(
     // The clock starts here: how long the client took to send is not ours to make up for.
     let deadline = Instant::now() + settings.deadline;
     let cutoff = deadline - MARGIN.min(settings.deadline / 4);
+    // Before anything is made of the body: turning away must cost little when there is too much to do.
+    if edge.advisor.is_overloaded(service, cutoff) {
+        metrics::shed(Shed::Computing);
+        return log.timed(Err(Failure::busy()));
+    }
     let (service, hooks) = (service.to_owned(), hooks.to_vec());
     let parsed = body.parse(move |bytes| {
         HookCall::parse(
@@ -136,7 +144,12 @@ async fn answer<'e>(
     });
     let (call, share) = log.timed(parsed.await)?;
     log.hook = call.hook.name();
-    let permit = edge.gate.enter(cutoff).await;
+    // Who waits longer for a place would have too little time left to make use of it.
+    let begun = Instant::now();
+    let permit = edge
+        .gate
+        .enter(begun + cutoff.saturating_duration_since(begun) / 2)
+        .await;
     let permit = log.timed(permit)?;
     log.timed(advise(request, edge, call, cutoff, (permit, share)).await)
 }
@@ -172,8 +185,10 @@ async fn advise(
         }
         Ok(Ok(Ok(outcome))) => outcome,
     };
-    if let Err(CallError::Internal) = outcome {
-        tracing::error!(request = %id, service, hook, "an evaluation failed");
+    match outcome {
+        Err(CallError::Internal) => tracing::error!(request = %id, service, hook, "an evaluation failed"),
+        Err(CallError::Busy) => metrics::shed(Shed::Computing),
+        _ => {}
     }
     let response = outcome?;
     for fault in faults(&response) {

@@ -17,7 +17,10 @@ use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{error::Failure, inflate::gunzip};
-use crate::cds::malformed::Malformed;
+use crate::{
+    cds::malformed::Malformed,
+    metrics::{self, Shed},
+};
 
 /// Bytes of one unit of the [`Budget`].
 const UNIT: usize = 1024;
@@ -62,7 +65,7 @@ impl Share {
         let more = u32::try_from(more).map_err(|_| Failure::busy())?;
         let permit = Arc::clone(&self.units)
             .try_acquire_many_owned(more)
-            .map_err(|_| Failure::busy())?;
+            .map_err(|_| turned_away(Shed::Bytes))?;
         match &mut self.taken {
             Some(taken) => taken.merge(permit),
             None => self.taken = Some(permit),
@@ -227,12 +230,17 @@ impl Gate {
         if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
             return Ok(permit);
         }
-        let _place = Place::take(&self.waiting, self.queue).ok_or_else(Failure::busy)?;
+        let _place = Place::take(&self.waiting, self.queue).ok_or_else(|| turned_away(Shed::Calls))?;
         match tokio::time::timeout_at(until.into(), Arc::clone(&self.running).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Failure::busy()),
+            _ => Err(turned_away(Shed::Calls)),
         }
     }
+}
+
+fn turned_away(why: Shed) -> Failure {
+    metrics::shed(why);
+    Failure::busy()
 }
 
 /// A place in the queue, given up when dropped: also when the client goes away while it waits.

@@ -6,7 +6,9 @@
 //! | `/cds-services/{id}` | POST | cards for one hook call |
 //! | `/cds-services/{id}/feedback` | POST | 200 once the feedback is stored |
 //! | `/health` | GET, HEAD | 200 while the process answers |
-//! | `/ready` | GET, HEAD | 200, or 503 while starting |
+//! | `/ready` | GET, HEAD | 200, or 503 with the checks that fail |
+//! | `/metrics` | GET, HEAD | counts and times, on a listener of its own or where it is asked for |
+//! | `/openapi.json` | GET, HEAD | what is neither FHIR nor CDS Hooks, described |
 //!
 //! Every error, of ours or of the framework's, is an OperationOutcome. No answer and no log line repeats what was sent.
 
@@ -27,6 +29,8 @@ pub mod idle;
 pub mod inflate;
 pub mod language;
 pub mod limits;
+pub mod measure;
+pub mod openapi;
 pub mod server;
 pub mod settings;
 
@@ -70,6 +74,12 @@ pub fn configure(config: &mut web::ServiceConfig) {
             web::resource("/ready")
                 .route(read().to(health::ready))
                 .route(head().to(health::ready))
+                .default_service(only_read()),
+        )
+        .service(
+            web::resource("/openapi.json")
+                .route(read().to(openapi::document))
+                .route(head().to(openapi::document))
                 .default_service(only_read()),
         )
         .default_service(web::to(|| async { HttpResponse::NotFound().finish() }));

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
 
 pub use super::settings::{CorsSettings, HttpSettings, Origins};
-use super::{configure, edge::Edge, headers, idle::Watch};
+use super::{configure, edge::Edge, headers, idle::Watch, measure};
 use crate::cds::advisor::Advisor;
 
 /// Binds the address and prepares to serve; the server runs while the returned future is awaited, and stops by its handle or
@@ -33,6 +33,7 @@ pub fn serve(
             .configure(configure)
             .wrap(headers::cors(&cors))
             .wrap(from_fn(headers::finish))
+            .wrap(from_fn(measure::measure))
     })
     .workers(settings.workers)
     .max_connections(settings.max_connections.div_ceil(settings.workers))

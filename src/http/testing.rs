@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     sync::{Arc, mpsc},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_web::{HttpResponse, dev::ServerHandle, rt::System, web};
@@ -30,6 +30,10 @@ struct Fake {
 impl Advisor for Fake {
     fn services(&self) -> &[Service] {
         &self.services
+    }
+
+    fn is_overloaded(&self, service_id: &str, _: Instant) -> bool {
+        service_id == "swamped"
     }
 
     fn advise(&self, call: HookCall) -> BoxFuture<'_, Result<Response, CallError>> {
@@ -101,7 +105,12 @@ fn services() -> Vec<Service> {
         usage_requirements: None,
         version: "2.0.1".to_owned(),
     };
-    Hook::ALL.into_iter().map(service).collect()
+    let mut services: Vec<Service> = Hook::ALL.into_iter().map(service).collect();
+    services.push(Service {
+        id: "swamped".to_owned(),
+        ..service(Hook::PatientView)
+    });
+    services
 }
 
 /// Pages of others, one of which goes wrong.

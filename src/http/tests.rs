@@ -24,7 +24,7 @@ fn discovery_is_stable_and_small() {
     let server = Running::start(settings());
     let first = server.get("/cds-services");
     assert_eq!((first.status, first.header("content-type")), (200, "application/json"));
-    assert_eq!(first.json()["services"].as_array().map(Vec::len), Some(3));
+    assert_eq!(first.json()["services"].as_array().map(Vec::len), Some(4));
     assert_eq!(server.get("/cds-services?_=1").body, first.body);
     assert_eq!(
         server

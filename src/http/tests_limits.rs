@@ -195,3 +195,13 @@ fn a_second_head_has_a_time_limit_too() {
     // A call that takes longer than that is not idle.
     assert_eq!(server.view(&view("slow")).status, 200);
 }
+
+#[test]
+fn who_could_not_be_answered_in_time_is_turned_away_at_once() {
+    let server = Running::start(settings());
+    // Not even looked at: it is no JSON.
+    let answer = server.post("/cds-services/swamped", b"{");
+    assert_eq!(answer.header("retry-after"), "1");
+    assert_eq!(answer.issue(503)["code"], "throttled");
+    assert_eq!(server.view(&view("p1")).status, 200);
+}

@@ -5,6 +5,7 @@ pub mod cards;
 pub mod clock;
 pub mod detail;
 pub mod evaluate;
+pub mod load;
 pub mod orders;
 pub mod picture;
 pub mod services;
@@ -22,7 +23,7 @@ use futures_util::{
     future::{BoxFuture, join_all},
 };
 use jiff::{Timestamp, tz::TimeZone};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument as _;
 
 use crate::{
     advice::recent::Recent,
@@ -38,11 +39,13 @@ use crate::{
         prefetch::{Gathered, Query, gather},
         terminology::Terminology,
     },
+    metrics,
     model::catalog::{Catalog, Definition},
     settings::{AsOf, Offer},
     store::{FeedbackRecord, open::Stores},
 };
 use evaluate::{Drafts, Said};
+use load::{Kind, Load, TooMuch};
 use together::{LeftOut, Threads, Union, within};
 
 /// Time kept back from the deadline for computing and writing the answer.
@@ -66,8 +69,10 @@ pub struct TwinAdvisor {
     /// Where an EHR launches the page of a twin, once that is known.
     launch: Arc<OnceLock<String>>,
     threads: Threads,
-    /// Evaluations that compute at one time; waiting for a FHIR server does not count, so that a slow one starves nobody.
-    computing: Arc<Semaphore>,
+    /// What computes at one time; waiting for a FHIR server does not count, so that a slow one starves nobody.
+    load: Load,
+    /// Looking whether a call concerns a twin.
+    looks: Arc<Kind>,
 }
 
 /// The twins that a service asks, and what they ask of the record.
@@ -90,7 +95,7 @@ struct Twin {
     queries: Vec<Query>,
     /// Evaluations of this twin that compute at one time, those that nobody waits for any more among them: a twin that hangs must
     /// not take all.
-    computing: Arc<Semaphore>,
+    computing: Arc<Kind>,
 }
 
 impl Asked {
@@ -128,7 +133,7 @@ impl Twin {
     fn new(definition: Arc<Definition>, at_once: usize) -> Self {
         Self {
             queries: services::queries(&definition.file),
-            computing: Arc::new(Semaphore::new(at_once)),
+            computing: Arc::new(Kind::new(at_once)),
             definition,
         }
     }
@@ -211,7 +216,11 @@ impl TwinAdvisor {
             Offer::Each => first_of_one..services.len(),
             Offer::Both => 0..services.len(),
         };
+        let looks = Arc::new(Kind::new(at_once));
+        let kinds = twins.iter().map(|twin| &twin.computing).chain([&looks]);
         Arc::new(Self {
+            load: Load::new(at_once, kinds.cloned().collect()),
+            looks,
             services,
             listed,
             by_id,
@@ -224,7 +233,6 @@ impl TwinAdvisor {
             recent: Recent::default(),
             launch: parts.launch,
             threads: Threads::default(),
-            computing: Arc::new(Semaphore::new(at_once)),
         })
     }
 
@@ -244,7 +252,7 @@ impl TwinAdvisor {
         if call.hook == Hook::PatientView {
             // Where the present is that of the record, all of it must be there to tell who is on a treatment.
             let queries = asked.open(&asked.members, &gathered, self.as_of != AsOf::Record);
-            gathered = gather(&call, &queries, &self.client, fetched_by).await;
+            gathered = self.gather(&call, &queries, fetched_by).await;
         }
         // A twin that the call does not concern is passed over without anything being fetched for it.
         let (concerned, mut answers) = self.concerned(&asked.members, &call, &gathered, until).await;
@@ -253,7 +261,7 @@ impl TwinAdvisor {
         let able = members.filter(|member| member.lacks(&gathered.view(member.pairs())).is_ok());
         let members: Vec<Member> = able.cloned().collect();
         let queries = asked.open(&members, &gathered, false);
-        gathered.add(gather(&call, &queries, &self.client, fetched_by).await);
+        gathered.add(self.gather(&call, &queries, fetched_by).await);
         let gathering = started.elapsed();
         let evaluations = concerned.into_iter().map(|(member, drafts)| {
             let (this, call) = (Arc::clone(&self), Arc::clone(&call));
@@ -279,6 +287,11 @@ impl TwinAdvisor {
         answer
     }
 
+    async fn gather(&self, call: &HookCall, queries: &[Query], until: Instant) -> Gathered {
+        let span = tracing::info_span!("gathering", queries = queries.len());
+        gather(call, queries, &self.client, until).instrument(span).await
+    }
+
     /// The members that a call concerns, with the drafts for their drugs; beside them those of which that could not be told.
     async fn concerned(
         self: &Arc<Self>,
@@ -290,7 +303,11 @@ impl TwinAdvisor {
         let looks = members.iter().map(|member| {
             let (this, twin, call) = (Arc::clone(self), Arc::clone(&member.twin), Arc::clone(call));
             let view = gathered.view(member.pairs());
-            within(until, move || evaluate::concern(&this, &twin.definition, &call, &view))
+            async move {
+                let turn = self.load.next(&self.looks, until).await?;
+                let look = move || evaluate::concern(&this, &twin.definition, &call, &view);
+                within(until, move || turn.work.run(look)).await
+            }
         });
         let (mut concerned, mut left_out) = (Vec::new(), Vec::new());
         for (member, found) in members.iter().zip(join_all(looks).await) {
@@ -318,12 +335,33 @@ impl TwinAdvisor {
         view: Gathered,
         until: Instant,
     ) -> Result<Said, LeftOut> {
-        let own = turn(&twin.computing, until).await?;
-        let common = turn(&self.computing, until).await?;
+        let started = Instant::now();
+        let id = Arc::clone(&twin);
+        let span = tracing::info_span!("evaluation", twin = twin.id());
+        let said = self.compute(twin, call, drafts, view, until).instrument(span).await;
+        let outcome = match &said {
+            Ok(said) if said.advice => "advised",
+            Ok(Said { card: Some(_), .. }) => "refused",
+            Ok(_) => "silent",
+            Err(why) => why.name(),
+        };
+        metrics::evaluated(id.id(), outcome, started.elapsed());
+        said
+    }
+
+    async fn compute(
+        self: Arc<Self>,
+        twin: Arc<Twin>,
+        call: Arc<HookCall>,
+        drafts: Drafts,
+        view: Gathered,
+        until: Instant,
+    ) -> Result<Said, LeftOut> {
+        let turn = self.load.turn(&twin.computing, until).await?;
+        let (own, common, work) = (turn.own, turn.common, turn.work);
         let said = within(until, move || {
-            let said = self
-                .threads
-                .run(|| evaluate::evaluate(&self, &twin.definition, &call, &drafts, &view));
+            let evaluate = || evaluate::evaluate(&self, &twin.definition, &call, &drafts, &view);
+            let said = work.run(|| self.threads.run(evaluate));
             drop(own);
             said
         });
@@ -334,11 +372,9 @@ impl TwinAdvisor {
     }
 }
 
-/// Waits for leave to compute.
-async fn turn(of: &Arc<Semaphore>, until: Instant) -> Result<OwnedSemaphorePermit, LeftOut> {
-    match tokio::time::timeout_at(until.into(), Arc::clone(of).acquire_owned()).await {
-        Ok(Ok(turn)) => Ok(turn),
-        _ => Err(LeftOut::Error(CallError::Busy)),
+impl From<TooMuch> for LeftOut {
+    fn from(_: TooMuch) -> Self {
+        Self::Error(CallError::Busy)
     }
 }
 
@@ -352,6 +388,18 @@ impl Advisor for Handle {
 
     fn listed(&self) -> &[Service] {
         self.0.services.get(self.0.listed.clone()).unwrap_or_default()
+    }
+
+    fn is_overloaded(&self, service_id: &str, deadline: Instant) -> bool {
+        let Some(asked) = self.0.by_id.get(service_id) else {
+            return false;
+        };
+        let kind = match asked.members.as_slice() {
+            [one] => &one.twin.computing,
+            // Which twins are concerned is not known yet; that they are looked at comes first.
+            _ => &self.0.looks,
+        };
+        self.0.load.is_too_much(kind, deadline)
     }
 
     fn advise(&self, call: HookCall) -> BoxFuture<'_, Result<Response, CallError>> {
@@ -377,6 +425,7 @@ impl Advisor for Handle {
             match stored.await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {
+                    metrics::store_failed("feedback");
                     tracing::error!(error, "feedback could not be stored");
                     Err(CallError::Internal)
                 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    metrics,
     model::{catalog::Definition, formula::Values},
     store::{PutError, Revision, TwinKey, TwinStore},
 };
@@ -117,6 +118,7 @@ impl Cache<'_> {
         let stored = match self.store.get(self.key) {
             Ok(stored) => stored,
             Err(error) => {
+                metrics::store_failed("twins");
                 tracing::warn!(%error, "the twin store could not be read");
                 None
             }
@@ -151,6 +153,7 @@ impl Cache<'_> {
                     revision = current.map(|s| s.revision);
                 }
                 Err(PutError::Store(error)) => {
+                    metrics::store_failed("twins");
                     tracing::warn!(%error, "the twin could not be stored");
                     return;
                 }

@@ -14,6 +14,8 @@ pub const ANCHOR: &str = "2026-01-15T12:00:00Z";
 /// A server on a free port with a data folder of its own; both end with this value.
 pub struct Server {
     pub address: SocketAddr,
+    /// That of the listener for metrics.
+    pub metrics: Option<SocketAddr>,
     pub data: tempfile::TempDir,
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -34,6 +36,15 @@ impl Server {
     }
 
     pub fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::in_mode(Mode::Demo, change)
+    }
+
+    /// Without the demonstration, as a hospital would.
+    pub fn production(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::in_mode(Mode::Production, change)
+    }
+
+    fn in_mode(mode: Mode, change: impl FnOnce(&mut Settings)) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut settings = Settings::load(None).unwrap();
         settings.http.listen = "127.0.0.1:0".parse().unwrap();
@@ -46,11 +57,12 @@ impl Server {
             .build()
             .unwrap();
         let inside = runtime.enter();
-        let started = app::start(settings, Mode::Demo, |_| {}).unwrap();
+        let started = app::start(settings, mode, |_| {}).unwrap();
         drop(inside);
         runtime.spawn(started.server);
         Self {
             address: started.address,
+            metrics: started.metrics,
             data,
             runtime: Some(runtime),
         }
