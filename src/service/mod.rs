@@ -157,8 +157,13 @@ impl Member {
         if named.is_empty() {
             return Ok(());
         }
+        let failures: BTreeSet<String> = view.failures().map(|failure| failure.to_string()).collect();
+        let why = failures
+            .into_iter()
+            .map(|failure| format!("; {failure}"))
+            .collect::<String>();
         Err(CallError::MissingData(format!(
-            "needed and neither in prefetch nor to be had from fhirServer: {}",
+            "needed and neither in prefetch nor to be had from fhirServer: {}{why}",
             named.join(", ")
         )))
     }
