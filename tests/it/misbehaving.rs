@@ -206,25 +206,28 @@ fn doses_of_which_only_a_part_is_there_make_no_advice() {
     let (server, record) = (server(), sample("moreau"));
     let elsewhere = Outside::start(|_| Reply::json(200, &json!({"resourceType": "Bundle"})));
     let away = elsewhere.fhir();
-    let page = |next: String| {
-        let link = json!([{"relation": "next", "url": next}]);
-        Reply::json(
-            200,
-            &json!({"resourceType": "Bundle", "type": "searchset", "link": link}),
-        )
+    // All doses, and more to come.
+    let page = {
+        let record = record.clone();
+        move |asked: &Asked, next: String| {
+            let mut bundle = with_entries(&record, asked, &[]);
+            bundle["link"] = json!([{"relation": "next", "url": next}]);
+            Reply::json(200, &bundle)
+        }
     };
+    let (endless, foreign, breaking) = (page.clone(), page.clone(), page);
     let doses = |asked: &Asked| asked.path == "/fhir/MedicationAdministration";
     for (name, hospital) in [
         (
             "endless pages",
             mostly(&record, move |asked| {
-                doses(asked).then(|| page(format!("?page={}", asked.number)))
+                doses(asked).then(|| endless(asked, format!("?page={}", asked.number)))
             }),
         ),
         (
             "next link to a foreign host",
             mostly(&record, move |asked| {
-                doses(asked).then(|| page(format!("{away}/MedicationAdministration?page=2")))
+                doses(asked).then(|| foreign(asked, format!("{away}/MedicationAdministration?page=2")))
             }),
         ),
         (
@@ -232,7 +235,7 @@ fn doses_of_which_only_a_part_is_there_make_no_advice() {
             mostly(&record, move |asked| {
                 match (doses(asked), asked.query.contains("page=2")) {
                     (true, true) => Some(Reply::json(500, &json!({}))),
-                    (true, false) => Some(page("?page=2".to_owned())),
+                    (true, false) => Some(breaking(asked, "?page=2".to_owned())),
                     _ => None,
                 }
             }),
@@ -251,6 +254,7 @@ fn doses_of_which_only_a_part_is_there_make_no_advice() {
                 "{name}: {card}"
             );
         }
+        assert!(!body.to_string().contains("selectionBehavior"), "{name}: {body}");
         let pages = hospital.seen().iter().filter(|asked| doses(asked)).count();
         assert!((1..=10).contains(&pages), "{name}: {pages} pages");
     }
