@@ -11,6 +11,7 @@ use actix_web::web;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
+    backend::{self, Backend},
     cds::advisor::Advisor,
     demo::{CLIENT_ID, Demo, FHIR_PATH},
     fhir::{client::Client, terminology::Terminology},
@@ -141,7 +142,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     let stores = store::open::open(&settings.store);
     let mut warnings: Vec<String> = errors.iter().map(|e| format!("not served: {e}")).collect();
     warnings.extend(stores.warnings.iter().cloned());
-    let checks = Arc::new(checks(errors.len(), &stores));
+    let mut checks = checks(errors.len(), &stores);
     let outbound = Arc::new(Outbound::new(&settings.outbound)?);
     let advisor = Arc::new(Handle(TwinAdvisor::new(Parts {
         catalog,
@@ -154,6 +155,16 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         offer: settings.services.offer,
         launch: Arc::clone(&launch),
     })));
+    let types = smart::scopes::types(advisor.services());
+    let backend = Arc::new(Backend::new(&settings.backend, &types, Arc::clone(&outbound))?);
+    if !settings.backend.is_empty() {
+        let backend = Arc::clone(&backend);
+        checks = checks.with("backend access", move || match backend.is_failing() {
+            false => State::Fine,
+            true => State::Degraded("a FHIR server gives no access token; the log says why"),
+        });
+    }
+    let checks = Arc::new(checks);
     let demo = match mode {
         Mode::Production => None,
         Mode::Demo => {
@@ -184,10 +195,16 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         AllowList::new("fhir.allow", &settings.fhir.allow, settings.fhir.loopback_http).map_err(|e| e.to_string())?;
     let pages = mode == Mode::Demo || !settings.smart.issuer.is_empty();
     let slot = web::Data::new(smart::Slot::new());
+    for base in backend.bases().filter(|base| readable.admit(base).is_none()) {
+        let warning = format!("backend {base}: not in fhir.allow, so that it cannot be read");
+        tracing::warn!("{warning}");
+        warnings.push(warning);
+    }
     let extra = {
         let slot = slot.clone();
         move |config: &mut web::ServiceConfig| {
             health::configure(config, &checks, public);
+            backend::configure(config, Arc::clone(&backend));
             if let Some(demo) = &demo {
                 crate::demo::configure(config, demo.clone());
             }

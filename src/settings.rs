@@ -6,6 +6,7 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
 use crate::{
+    backend::settings::BackendSettings,
     fhir::client::FhirSettings,
     http::{measure::MetricsSettings, settings::HttpSettings},
     outbound::OutboundSettings,
@@ -28,6 +29,9 @@ pub struct Settings {
     /// Requests to other servers.
     #[serde(default)]
     pub outbound: OutboundSettings,
+    /// FHIR servers with an access of our own.
+    #[serde(default)]
+    pub backend: Vec<BackendSettings>,
     /// Twins.
     pub models: ModelSettings,
     /// Services.

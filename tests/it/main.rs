@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod backend;
 mod cards;
 mod docs;
 mod forecast;
