@@ -17,6 +17,7 @@ mod mimic;
 mod misbehaving;
 mod openapi;
 mod outside;
+mod real_server;
 mod server;
 mod smart;
 mod smart_ehr;
