@@ -13,12 +13,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     cds::advisor::Advisor,
     demo::{CLIENT_ID, Demo, FHIR_PATH},
-    fhir::{allow_list::AllowList, client::Client, terminology::Terminology},
+    fhir::{client::Client, terminology::Terminology},
     http::{
         health::{self, Checks, State},
         measure, server,
     },
     model::catalog::Catalog,
+    outbound::{Outbound, allow_list::AllowList},
     service::{Handle, Parts, TwinAdvisor},
     settings::Settings,
     smart::{
@@ -141,9 +142,10 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     let mut warnings: Vec<String> = errors.iter().map(|e| format!("not served: {e}")).collect();
     warnings.extend(stores.warnings.iter().cloned());
     let checks = Arc::new(checks(errors.len(), &stores));
+    let outbound = Arc::new(Outbound::new(&settings.outbound)?);
     let advisor = Arc::new(Handle(TwinAdvisor::new(Parts {
         catalog,
-        client: Client::new(&settings.fhir).map_err(|e| e.to_string())?,
+        client: Client::new(&settings.fhir, Arc::clone(&outbound)).map_err(|e| e.to_string())?,
         terminology,
         stores,
         zone: settings.zone().map_err(|e| e.to_string())?,
@@ -178,7 +180,8 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     // A demonstration has nothing to hide.
     let public = settings.metrics.public || mode == Mode::Demo;
     let zone = settings.zone().map_err(|e| e.to_string())?;
-    let readable = AllowList::new(&settings.fhir.allow, settings.fhir.loopback_http).map_err(|e| e.to_string())?;
+    let readable =
+        AllowList::new("fhir.allow", &settings.fhir.allow, settings.fhir.loopback_http).map_err(|e| e.to_string())?;
     let pages = mode == Mode::Demo || !settings.smart.issuer.is_empty();
     let slot = web::Data::new(smart::Slot::new());
     let extra = {
@@ -201,7 +204,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
             Mode::Demo => at_home(settings.smart, address),
             Mode::Production => settings.smart,
         };
-        let smart = Smart::new(smart, asked, zone)?;
+        let smart = Smart::new(smart, asked, zone, outbound)?;
         let outside = smart
             .issuers
             .iter()

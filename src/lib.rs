@@ -20,6 +20,7 @@ pub mod http;
 pub mod lang;
 pub mod metrics;
 pub mod model;
+pub mod outbound;
 pub mod page;
 pub mod patient;
 pub mod plot;

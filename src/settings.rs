@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::{
     fhir::client::FhirSettings,
     http::{measure::MetricsSettings, settings::HttpSettings},
+    outbound::OutboundSettings,
     smart::settings::SmartSettings,
     store::open::StoreSettings,
     telemetry::{LogSettings, TelemetrySettings},
@@ -24,6 +25,9 @@ pub struct Settings {
     pub http: HttpSettings,
     /// FHIR servers.
     pub fhir: FhirSettings,
+    /// Requests to other servers.
+    #[serde(default)]
+    pub outbound: OutboundSettings,
     /// Twins.
     pub models: ModelSettings,
     /// Services.
@@ -152,6 +156,7 @@ impl Settings {
 
     fn check(&self) -> Result<(), SettingsError> {
         self.http.check().map_err(SettingsError)?;
+        self.outbound.check().map_err(SettingsError)?;
         self.smart.check().map_err(SettingsError)?;
         self.telemetry.otel.check().map_err(SettingsError)?;
         if !(1000..=100_000).contains(&self.models.draws) {
