@@ -6,6 +6,7 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
 use crate::{
+    auth::settings::{AuthSettings, TenantSettings},
     fhir::client::FhirSettings,
     http::{measure::MetricsSettings, settings::HttpSettings},
     outbound::OutboundSettings,
@@ -41,6 +42,12 @@ pub struct Settings {
     pub clock: ClockSettings,
     /// Logs.
     pub log: LogSettings,
+    /// Who may call.
+    #[serde(default)]
+    pub auth: AuthSettings,
+    /// Hospitals that share this server.
+    #[serde(default)]
+    pub tenant: Vec<TenantSettings>,
     /// The twin's page as a SMART app.
     #[serde(default)]
     pub smart: SmartSettings,
@@ -157,7 +164,13 @@ impl Settings {
     fn check(&self) -> Result<(), SettingsError> {
         self.http.check().map_err(SettingsError)?;
         self.outbound.check().map_err(SettingsError)?;
+        self.auth.check(&self.tenant).map_err(SettingsError)?;
         self.smart.check().map_err(SettingsError)?;
+        if !self.smart.issuer.is_empty() && self.http.public_url.is_none() {
+            let message = "http.public_url is missing: the address at which browsers reach the pages of [[smart.issuer]], such as \
+                           https://twins.hospital.example";
+            return Err(SettingsError(message.to_owned()));
+        }
         self.telemetry.otel.check().map_err(SettingsError)?;
         if !(1000..=100_000).contains(&self.models.draws) {
             let message = format!("models.draws is {}: at least 1000, at most 100000", self.models.draws);

@@ -103,7 +103,11 @@ mod tests {
     use super::*;
 
     fn token(head: &str, claims: &str) -> String {
-        format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode(head), URL_SAFE_NO_PAD.encode(claims))
+        format!(
+            "{}.{}.c2ln",
+            URL_SAFE_NO_PAD.encode(head),
+            URL_SAFE_NO_PAD.encode(claims)
+        )
     }
 
     const HEAD: &str = r#"{"alg":"ES384","kid":"k","typ":"JWT"}"#;

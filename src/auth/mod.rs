@@ -7,8 +7,8 @@
 
 pub mod claims;
 pub mod keys;
-pub mod settings;
 pub mod sets;
+pub mod settings;
 pub mod verify;
 
 use std::sync::Arc;

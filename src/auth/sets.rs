@@ -7,11 +7,12 @@ use std::{
 };
 
 use jsonwebtoken::{Algorithm, DecodingKey};
+use reqwest::StatusCode;
 use tokio::sync::Mutex;
 use url::Url;
 
 use super::keys::Keys;
-use crate::outbound::Outbound;
+use crate::outbound::{Accept, Outbound};
 
 /// Between two attempts to load a set, whatever callers send.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -137,8 +138,16 @@ fn read(path: &Path) -> Result<Keys, String> {
 }
 
 async fn fetch(url: &Url, outbound: &Outbound) -> Result<Keys, String> {
-    let answer = outbound.get(url, "application/json", None, LIMIT, Instant::now() + PATIENCE).await;
+    let answer = outbound
+        .get(url, Accept::Json, None, LIMIT, Instant::now() + PATIENCE)
+        .await;
     let answer = answer.map_err(|e| format!("key set {url}: {e}"))?;
+    if answer.status != StatusCode::OK {
+        return Err(format!(
+            "key set {url}: the server answered with status {}",
+            answer.status.as_u16()
+        ));
+    }
     Keys::parse(&answer.body).map_err(|e| format!("key set {url}: {e}"))
 }
 

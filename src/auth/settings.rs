@@ -89,7 +89,10 @@ impl AuthSettings {
             for issuer in &tenant.issuer {
                 if !issuers.insert(&issuer.iss) {
                     let iss = &issuer.iss;
-                    return Err(format!("tenant {}: issuer {iss:?} is listed twice; it can belong to one tenant only", tenant.id));
+                    return Err(format!(
+                        "tenant {}: issuer {iss:?} is listed twice; it can belong to one tenant only",
+                        tenant.id
+                    ));
                 }
             }
         }
@@ -101,7 +104,8 @@ impl AuthSettings {
     /// # Errors
     /// What is missing, and what to do.
     pub fn complete(&self, tenants: &[TenantSettings], public_url: Option<&str>) -> Result<(), String> {
-        const OR: &str = "To try the server without proof of who calls, set auth.required = false (JUMEAU__AUTH__REQUIRED=false)";
+        const OR: &str =
+            "To try the server without proof of who calls, set auth.required = false (JUMEAU__AUTH__REQUIRED=false)";
         if tenants.iter().all(|tenant| tenant.issuer.is_empty()) {
             return Err(format!(
                 "nobody may call: auth.required is on and no [[tenant.issuer]] is configured. Name the EHRs whose tokens are \
@@ -121,9 +125,12 @@ impl AuthSettings {
 impl TenantSettings {
     fn check(&self) -> Result<(), String> {
         let id = &self.id;
-        let is_id = (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let is_id =
+            (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         if !is_id {
-            return Err(format!("tenant.id {id:?} must be 1 to 64 letters, digits, '-', '_' and '.'"));
+            return Err(format!(
+                "tenant.id {id:?} must be 1 to 64 letters, digits, '-', '_' and '.'"
+            ));
         }
         for issuer in &self.issuer {
             let place = format!("tenant {id}, issuer {:?}", issuer.iss);
@@ -134,9 +141,17 @@ impl TenantSettings {
                 return Err(format!("{place}: give its public keys, by jwks_file or by jku"));
             }
             for text in &issuer.jku {
-                let url = Url::parse(text).ok().filter(|url| url.has_host() && url.username().is_empty());
-                if !url.is_some_and(|url| matches!(url.scheme(), "https" | "http")) {
+                let url = Url::parse(text)
+                    .ok()
+                    .filter(|url| url.has_host() && url.username().is_empty());
+                let Some(url) = url else {
                     return Err(format!("{place}: jku {text:?} is not the address of a key set"));
+                };
+                let here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+                if url.scheme() != "https" && !(url.scheme() == "http" && here) {
+                    return Err(format!(
+                        "{place}: jku must be https: whoever is in between could give keys of his own"
+                    ));
                 }
             }
         }
@@ -187,6 +202,10 @@ mod tests {
             (format!("{GOOD}[[tenant]]\nid = 'b'\n{issuer}iss2 = 1"), "iss2"),
             (format!("[[tenant]]\nid = 'b'\n{issuer}"), "jwks_file"),
             (format!("[[tenant]]\nid = 'b'\n{issuer}jku = ['file:///etc']"), "jku"),
+            (
+                format!("[[tenant]]\nid = 'b'\n{issuer}jku = ['http://e.example/keys']"),
+                "https",
+            ),
             (GOOD.replace("'engine'", "'https://e.example'"), "listed twice"),
         ] {
             let error = read(&text).err().unwrap();
@@ -197,7 +216,11 @@ mod tests {
     #[test]
     fn without_issuers_or_an_address_tokens_cannot_be_asked_for() {
         let auth = AuthSettings::default();
-        assert!(auth.complete(&[], Some("https://t.example")).unwrap_err().contains("[[tenant.issuer]]"));
+        assert!(
+            auth.complete(&[], Some("https://t.example"))
+                .unwrap_err()
+                .contains("[[tenant.issuer]]")
+        );
         let tenants = read(GOOD).unwrap().tenant;
         assert!(auth.complete(&tenants, None).unwrap_err().contains("http.public_url"));
     }

@@ -14,8 +14,8 @@ use url::Url;
 use super::{
     Caller,
     claims::{self, Claims, Head},
-    settings::{AuthSettings, IssuerSettings, TenantSettings},
     sets::{Set, keep_fresh},
+    settings::{AuthSettings, IssuerSettings, TenantSettings},
 };
 use crate::{outbound::Outbound, store::replay::ReplayGuard};
 
