@@ -190,8 +190,12 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     // A demonstration has nothing to hide.
     let public = settings.metrics.public || mode == Mode::Demo;
     let zone = settings.zone().map_err(|e| e.to_string())?;
-    let readable =
-        AllowList::new("fhir.allow", &settings.fhir.allow, settings.fhir.loopback_http).map_err(|e| e.to_string())?;
+    let fhir = settings.fhir.clone();
+    let lists: BTreeMap<String, Vec<String>> = settings.tenant.iter().map(|t| (t.id.clone(), t.fhir.clone())).collect();
+    let readable = move |tenant: &str, base: &Url| {
+        let list = lists.get(tenant).unwrap_or(&fhir.allow);
+        AllowList::new("fhir", list, fhir.loopback_http).is_ok_and(|list| list.admit(base).is_some())
+    };
     let pages = mode == Mode::Demo || !settings.smart.issuer.is_empty();
     let slot = web::Data::new(smart::Slot::new());
     let extra = {
@@ -221,7 +225,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         let outside = smart
             .issuers
             .iter()
-            .filter(|issuer| readable.admit(&issuer.base).is_none());
+            .filter(|issuer| !readable(&issuer.tenant, &issuer.base));
         for issuer in outside {
             let warning = format!(
                 "smart.issuer {}: not in fhir.allow, so that its pages can read no record",
@@ -307,7 +311,11 @@ fn tenants(
 /// What must be in order for calls to be answered. Without its twin store the server only forgets twins, which are rebuilt; feedback
 /// that cannot be kept belongs to another server.
 fn checks(not_served: usize, stores: &store::open::Stores, verifier: Option<&Arc<Verifier>>) -> Checks {
-    let (twins, feedback) = (Arc::clone(&stores.twins), Arc::clone(&stores.feedback));
+    let (twins, feedback, audit) = (
+        Arc::clone(&stores.twins),
+        Arc::clone(&stores.feedback),
+        Arc::clone(&stores.audit),
+    );
     let mut checks = Checks::default();
     if let Some(verifier) = verifier.cloned() {
         checks = checks.with("keys", move || match verifier.issuers() {
@@ -328,6 +336,10 @@ fn checks(not_served: usize, stores: &store::open::Stores, verifier: Option<&Arc
         .with("feedback log", move || match feedback.trouble() {
             None => State::Fine,
             Some(_) => State::Failing("feedback cannot be kept; the log says why"),
+        })
+        .with("audit log", move || match audit.trouble() {
+            None => State::Fine,
+            Some(_) => State::Failing("what is done cannot be written down; the log says why"),
         })
 }
 

@@ -165,6 +165,15 @@ impl Settings {
         self.http.check().map_err(SettingsError)?;
         self.outbound.check().map_err(SettingsError)?;
         self.auth.check(&self.tenant).map_err(SettingsError)?;
+        for issuer in &self.smart.issuer {
+            let (iss, tenant) = (&issuer.iss, &issuer.tenant);
+            if !self.tenant.is_empty() && !self.tenant.iter().any(|known| known.id == *tenant) {
+                let message = format!(
+                    "smart.issuer {iss:?}: tenant {tenant:?} is no [[tenant]]; say whose patients its pages show"
+                );
+                return Err(SettingsError(message));
+            }
+        }
         self.smart.check().map_err(SettingsError)?;
         if !self.smart.issuer.is_empty() && self.http.public_url.is_none() {
             let message = "http.public_url is missing: the address at which browsers reach the pages of [[smart.issuer]], such as \

@@ -15,7 +15,7 @@ use super::keys::Keys;
 use crate::outbound::{Accept, Outbound};
 
 /// Between two attempts to load a set, whatever callers send.
-const PAUSE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(5);
 /// Longest time that keys are used which cannot be loaded anew.
 const OLDEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// For fetching a set.
