@@ -8,6 +8,7 @@
 
 pub mod advice;
 pub mod app;
+pub mod auth;
 pub mod cds;
 pub mod cli;
 pub mod dataset;
@@ -19,6 +20,7 @@ pub mod http;
 pub mod lang;
 pub mod metrics;
 pub mod model;
+pub mod outbound;
 pub mod page;
 pub mod patient;
 pub mod plot;

@@ -6,7 +6,12 @@ use std::{
 };
 
 use super::*;
-use crate::fhir::stub::{Stub, TOKEN, access, client, soon};
+use std::time::Duration;
+
+use crate::{
+    cds::request::Secret,
+    fhir::stub::{Stub, TOKEN, access, client, outbound, soon},
+};
 
 async fn ask(stub: &Stub, query: &str) -> Result<Answer, Failure> {
     client().session(&stub.access(), soon()).unwrap().query(query).await
@@ -119,8 +124,8 @@ async fn half_a_body_is_no_answer() {
             stream.write_all(answer.as_bytes()).unwrap();
         }
     });
-    let client = client();
     for _ in 0..5 {
+        let client = client();
         let session = client.session(&access(&base), soon()).unwrap();
         assert_eq!(session.query("Patient/ok").await.err(), Some(Failure::BrokenOff));
     }
@@ -130,6 +135,7 @@ async fn half_a_body_is_no_answer() {
         assert!(begun.elapsed() < Duration::from_secs(5), "a request was not sent");
         actix_web::rt::time::sleep(Duration::from_millis(5)).await;
     }
+    let client = client();
     let session = client.session(&access(&base), soon()).unwrap();
     assert_eq!(
         session.query("Patient/ok").await.err(),
@@ -184,11 +190,11 @@ async fn no_other_origin_is_ever_asked_nor_sees_the_token() {
 #[actix_web::test]
 async fn a_server_that_is_not_listed_is_not_asked() {
     let stub = Stub::start("http://127.0.0.1:9");
-    let strict = Client::new(&FhirSettings {
+    let settings = FhirSettings {
         allow: vec!["https://x.example/r4".to_owned()],
         ..FhirSettings::default()
-    });
-    let strict = strict.unwrap();
+    };
+    let strict = Client::new(&settings, outbound()).unwrap();
     assert_eq!(strict.session(&stub.access(), soon()).err(), Some(Failure::NotAllowed));
     let bad = FhirAccess {
         token: Some(Secret::new("a\r\nx-evil: 1".to_owned())),
@@ -207,7 +213,7 @@ async fn requests_and_bytes_of_a_call_are_bounded() {
         call_bytes: 1024 * 1024,
         ..FhirSettings::default()
     };
-    let client = Client::new(&settings).unwrap();
+    let client = Client::new(&settings, outbound()).unwrap();
     let session = client.session(&stub.access(), soon()).unwrap();
     assert!(session.query("Patient/large").await.is_ok());
     assert!(session.query("Patient/large").await.is_ok());
@@ -240,5 +246,5 @@ fn settings_are_read_strictly() {
             .to_string()
             .contains("expected one of `allow`")
     );
-    assert!(Client::new(&read(r#"{"allow":["x.example/r4"]}"#).unwrap()).is_err());
+    assert!(Client::new(&read(r#"{"allow":["x.example/r4"]}"#).unwrap(), outbound()).is_err());
 }

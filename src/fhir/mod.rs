@@ -8,7 +8,6 @@
 //! order shows.
 
 pub mod alleles;
-pub mod allow_list;
 pub mod bundle;
 pub mod categories;
 pub mod choose;

@@ -237,6 +237,8 @@ async fn counted(query: impl Future<Output = Result<Answer, Failure>>) -> Result
         Err(Failure::Status(_)) => "refused",
         Err(Failure::Unreachable) => "unreachable",
         Err(Failure::Timeout) => "timeout",
+        Err(Failure::Resting) => "resting",
+        Err(Failure::Busy) => "busy",
         Err(Failure::Budget) => "budget",
         Err(_) => "unusable",
     };

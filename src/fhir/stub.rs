@@ -12,7 +12,10 @@ use futures_util::stream;
 use url::Url;
 
 use super::client::{Client, FhirSettings};
-use crate::cds::request::{FhirAccess, Hook, HookCall, Secret};
+use crate::{
+    cds::request::{FhirAccess, Hook, HookCall, Secret},
+    outbound::{Outbound, OutboundSettings},
+};
 
 /// What one request looked like.
 #[derive(Debug, Clone)]
@@ -96,7 +99,12 @@ pub fn client() -> Client {
         answer_bytes: 1024 * 1024,
         ..FhirSettings::default()
     };
-    Client::new(&settings).unwrap()
+    Client::new(&settings, outbound()).unwrap()
+}
+
+/// Of which nothing is known to any other test.
+pub fn outbound() -> Arc<Outbound> {
+    Arc::new(Outbound::new(&OutboundSettings::default()).unwrap())
 }
 
 pub fn soon() -> Instant {

@@ -31,10 +31,14 @@ struct All {
     request_time: Times<1>,
     in_flight: Gauge,
     shed: Family<Labels<1>, Counter>,
+    refused: Family<Labels<1>, Counter>,
     evaluations: Times<2>,
     cache: Family<Labels<2>, Counter>,
     fhir: Family<Labels<1>, Counter>,
     fhir_time: Times<0>,
+    retries: Counter,
+    not_asked: Family<Labels<1>, Counter>,
+    breakers: Gauge,
     store: Family<Labels<1>, Counter>,
     checks: Family<Labels<1>, Gauge>,
     memory: Gauge,
@@ -54,10 +58,14 @@ impl All {
             request_time: Family::new_with_constructor(times),
             in_flight: Gauge::default(),
             shed: Family::default(),
+            refused: Family::default(),
             evaluations: Family::new_with_constructor(times),
             cache: Family::default(),
             fhir: Family::default(),
             fhir_time: Family::new_with_constructor(times),
+            retries: Counter::default(),
+            not_asked: Family::default(),
+            breakers: Gauge::default(),
             store: Family::default(),
             checks: Family::default(),
             memory: Gauge::default(),
@@ -84,6 +92,11 @@ impl All {
             "Calls turned away with 503, by what there was too much of",
             all.shed.clone(),
         );
+        registry.register(
+            "refused",
+            "Calls answered with 401, by what was wrong with the token",
+            all.refused.clone(),
+        );
         registry.register_with_unit(
             "evaluation_duration",
             "Time of evaluations, waiting for their turn included, by twin and outcome",
@@ -105,6 +118,21 @@ impl All {
             "Time of queries to FHIR servers, all pages of one together",
             Unit::Seconds,
             all.fhir_time.clone(),
+        );
+        registry.register(
+            "outbound_retries",
+            "Requests sent again because a server asked to be asked later (429, 503)",
+            all.retries.clone(),
+        );
+        registry.register(
+            "outbound_not_sent",
+            "Requests not sent, by reason: resting (the server failed several times in a row), busy (too many to it under way)",
+            all.not_asked.clone(),
+        );
+        registry.register(
+            "outbound_breakers_open",
+            "Servers that are left alone now because they failed several times in a row",
+            all.breakers.clone(),
         );
         registry.register(
             "store_failures",
@@ -210,12 +238,32 @@ pub fn looked_up(twin: &str, known: Known) {
         .inc();
 }
 
+/// A call was refused for its token; `why` in a word of ours.
+pub fn refused(why: &'static str) {
+    ALL.refused.get_or_create(&[("why", why.to_owned())]).inc();
+}
+
 /// A query to a FHIR server ended; `outcome` in a word of ours, such as `ok`, `unauthorized` or `timeout`.
 pub fn fhir_query(outcome: &'static str, started: Instant) {
     ALL.fhir.get_or_create(&[("outcome", outcome.to_owned())]).inc();
     ALL.fhir_time
         .get_or_create(&[])
         .observe(started.elapsed().as_secs_f64());
+}
+
+/// A request to another server was sent again.
+pub fn outbound_retried() {
+    ALL.retries.inc();
+}
+
+/// A request to another server was not sent; `why` in a word of ours.
+pub fn outbound_refused(why: &'static str) {
+    ALL.not_asked.get_or_create(&[("reason", why.to_owned())]).inc();
+}
+
+/// So many more servers are left alone, or fewer.
+pub fn breakers_open(change: i64) {
+    ALL.breakers.inc_by(change);
 }
 
 /// Something could not be read or written; `store` is `twins`, `feedback`, …

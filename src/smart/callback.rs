@@ -120,6 +120,6 @@ async fn exchange(smart: &Smart, pending: &Pending, code: &str) -> Result<Grante
             ]);
         }
     }
-    let body = smart.outside.post(url, &form, basic).await?;
+    let body = smart.outside.post(&url, &form, basic).await?;
     Granted::read(&body, &pending.scopes, &smart.types)
 }

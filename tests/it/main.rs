@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod auth;
 mod cards;
 mod docs;
 mod forecast;
@@ -19,7 +20,9 @@ mod smart;
 mod smart_ehr;
 mod study;
 mod support;
+mod tenants;
 mod together;
+mod tokens;
 mod twins;
 mod vancomycin;
 mod warfarin;
