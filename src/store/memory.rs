@@ -8,15 +8,12 @@ use std::{
     },
 };
 
-use super::{
-    Account, FeedbackError, FeedbackLog, FeedbackRecord, MAX_PAYLOAD, PutError, Revision, StoreError, Stored, TwinKey,
-    TwinStore,
-};
+use super::{Account, Log, LogError, MAX_PAYLOAD, PutError, Revision, StoreError, Stored, TwinKey, TwinStore};
 
 /// Twins in memory; gone with the process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    twins: Mutex<HashMap<[u8; 32], Stored>>,
+    twins: Mutex<HashMap<TwinKey, Stored>>,
     revisions: AtomicU64,
     reason: Option<String>,
     limit: Option<usize>,
@@ -46,7 +43,7 @@ impl MemoryStore {
         self
     }
 
-    fn twins(&self) -> MutexGuard<'_, HashMap<[u8; 32], Stored>> {
+    fn twins(&self) -> MutexGuard<'_, HashMap<TwinKey, Stored>> {
         // No code that can panic runs under this lock, and the map is whole after each of its calls.
         self.twins.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,28 +51,27 @@ impl MemoryStore {
 
 impl TwinStore for MemoryStore {
     fn get(&self, key: &TwinKey) -> Result<Option<Stored>, StoreError> {
-        Ok(self.twins().get(&key.digest()).cloned())
+        Ok(self.twins().get(key).cloned())
     }
 
     fn put(&self, key: &TwinKey, expected: Option<Revision>, payload: &[u8]) -> Result<Revision, PutError> {
         if payload.len() > MAX_PAYLOAD {
             return Err(StoreError::TooLarge(payload.len()).into());
         }
-        let digest = key.digest();
         let mut twins = self.twins();
-        let current = twins.get(&digest).map(|stored| stored.revision);
+        let current = twins.get(key).map(|stored| stored.revision);
         if current != expected {
             return Err(PutError::Conflict(current));
         }
         if current.is_none()
             && self.limit.is_some_and(|limit| twins.len() >= limit)
-            && let Some(other) = twins.keys().next().copied()
+            && let Some(other) = twins.keys().next().cloned()
         {
             twins.remove(&other);
         }
         let revision = Revision(self.revisions.fetch_add(1, Ordering::Relaxed));
         twins.insert(
-            digest,
+            key.clone(),
             Stored {
                 revision,
                 payload: payload.to_vec(),
@@ -85,7 +81,13 @@ impl TwinStore for MemoryStore {
     }
 
     fn remove(&self, key: &TwinKey) -> Result<bool, StoreError> {
-        Ok(self.twins().remove(&key.digest()).is_some())
+        Ok(self.twins().remove(key).is_some())
+    }
+
+    fn for_each(&self, show: &mut dyn FnMut(TwinKey, Stored)) -> Result<(), StoreError> {
+        let all: Vec<(TwinKey, Stored)> = self.twins().iter().map(|(k, s)| (k.clone(), s.clone())).collect();
+        all.into_iter().for_each(|(key, stored)| show(key, stored));
+        Ok(())
     }
 
     fn len(&self) -> Result<usize, StoreError> {
@@ -101,13 +103,21 @@ impl TwinStore for MemoryStore {
     }
 }
 
-/// Feedback in memory; for tests and for a server that was configured without a data directory.
-#[derive(Debug, Default)]
-pub struct MemoryLog {
-    records: Mutex<Vec<FeedbackRecord>>,
+/// A log in memory; for tests and for a server that was configured without a data directory.
+#[derive(Debug)]
+pub struct MemoryLog<R> {
+    records: Mutex<Vec<R>>,
 }
 
-impl MemoryLog {
+impl<R> Default for MemoryLog<R> {
+    fn default() -> Self {
+        Self {
+            records: Mutex::default(),
+        }
+    }
+}
+
+impl<R> MemoryLog<R> {
     /// An empty log.
     #[must_use]
     pub fn new() -> Self {
@@ -115,8 +125,8 @@ impl MemoryLog {
     }
 }
 
-impl FeedbackLog for MemoryLog {
-    fn append_all(&self, records: &[FeedbackRecord]) -> Result<(), FeedbackError> {
+impl<R: Clone + Send> Log<R> for MemoryLog<R> {
+    fn append_all(&self, records: &[R]) -> Result<(), LogError> {
         self.records
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -124,7 +134,7 @@ impl FeedbackLog for MemoryLog {
         Ok(())
     }
 
-    fn for_each(&self, show: &mut dyn FnMut(FeedbackRecord)) -> Result<Account, FeedbackError> {
+    fn for_each(&self, show: &mut dyn FnMut(R)) -> Result<Account, LogError> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let account = Account {
             whole: records.len() as u64,
@@ -153,13 +163,13 @@ impl ClosedLog {
     }
 }
 
-impl FeedbackLog for ClosedLog {
-    fn append_all(&self, _: &[FeedbackRecord]) -> Result<(), FeedbackError> {
-        Err(FeedbackError::Closed(self.reason.clone()))
+impl<R> Log<R> for ClosedLog {
+    fn append_all(&self, _: &[R]) -> Result<(), LogError> {
+        Err(LogError::Closed(self.reason.clone()))
     }
 
-    fn for_each(&self, _: &mut dyn FnMut(FeedbackRecord)) -> Result<Account, FeedbackError> {
-        Err(FeedbackError::Closed(self.reason.clone()))
+    fn for_each(&self, _: &mut dyn FnMut(R)) -> Result<Account, LogError> {
+        Err(LogError::Closed(self.reason.clone()))
     }
 
     fn trouble(&self) -> Option<String> {
@@ -172,7 +182,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::store::contract;
+    use crate::store::{FeedbackLog, contract};
 
     #[test]
     fn keeps_the_contract() {
@@ -197,11 +207,8 @@ mod tests {
 
     #[test]
     fn a_closed_log_never_says_that_it_kept_anything() {
-        let log = ClosedLog::new("no directory".to_owned());
-        assert!(matches!(
-            log.append(&contract::record(1)),
-            Err(FeedbackError::Closed(_))
-        ));
+        let log: &FeedbackLog = &ClosedLog::new("no directory".to_owned());
+        assert!(matches!(log.append(&contract::record(1)), Err(LogError::Closed(_))));
         assert!(log.trouble().is_some());
     }
 }
