@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Keys, Opened, place};
-use crate::store::{PutError, Revision, StoreError, Stored, TwinKey, TwinStore};
+use super::{Keys, Opened, place, ring};
+use crate::store::{MAX_PAYLOAD, PutError, Revision, StoreError, Stored, TwinKey, TwinStore};
 
 /// A store of twins whose payloads are sealed before they are put into another.
 pub struct SealedTwins {
@@ -44,6 +44,9 @@ impl SealedTwins {
         let mut old = Vec::new();
         let mut left = 0;
         self.inner.for_each(&mut |key, stored| {
+            if key == ring::key() {
+                return;
+            }
             progress();
             match self.keys.open(&at(&key), &stored.payload) {
                 Ok(Opened { current: true, .. }) => left += 1,
@@ -96,6 +99,9 @@ impl TwinStore for SealedTwins {
     }
 
     fn put(&self, key: &TwinKey, expected: Option<Revision>, payload: &[u8]) -> Result<Revision, PutError> {
+        if payload.len() > MAX_PAYLOAD {
+            return Err(StoreError::TooLarge(payload.len()).into());
+        }
         let sealed = self.seal(key, payload)?;
         match (self.inner.put(key, expected, &sealed), expected) {
             // What cannot be opened counts as absent, and may be overwritten by who expects nothing.
@@ -112,6 +118,9 @@ impl TwinStore for SealedTwins {
 
     fn for_each(&self, show: &mut dyn FnMut(TwinKey, Stored)) -> Result<(), StoreError> {
         self.inner.for_each(&mut |key, stored| {
+            if key == ring::key() {
+                return;
+            }
             if let Some((stored, _)) = self.open(&key, stored) {
                 show(key, stored);
             }
