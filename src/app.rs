@@ -145,7 +145,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     }
     let launch = Arc::new(OnceLock::new());
     step("opening the store");
-    let stores = store::open::open(&settings.store);
+    let stores = store::open::open(&settings.store)?;
     let mut warnings: Vec<String> = errors.iter().map(|e| format!("not served: {e}")).collect();
     warnings.extend(stores.warnings.iter().cloned());
     let outbound = Arc::new(Outbound::new(&settings.outbound)?);

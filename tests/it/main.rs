@@ -18,6 +18,7 @@ mod openapi;
 mod server;
 mod smart;
 mod smart_ehr;
+mod store;
 mod study;
 mod support;
 mod tenants;

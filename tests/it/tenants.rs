@@ -134,7 +134,7 @@ fn two_patients_of_one_id_stay_two() {
         directory: Some(data.path().to_owned()),
         ..StoreSettings::default()
     };
-    let kept = store::open::open(&settings).twins.len().unwrap();
+    let kept = store::open::open(&settings).unwrap().twins.len().unwrap();
     assert_eq!(kept, 2, "twins of one patient id in two hospitals");
 }
 
