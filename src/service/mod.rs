@@ -1,10 +1,12 @@
 //! One hook call from beginning to end: data, facts, twin, advice, cards. The only module that knows both the protocol
 //! and the medicine, and it holds neither: each step is another module's.
 
+pub mod ask;
 pub mod cards;
 pub mod clock;
 pub mod detail;
 pub mod evaluate;
+pub mod finding;
 pub mod load;
 pub mod orders;
 pub mod picture;
@@ -23,6 +25,7 @@ use futures_util::{
     future::{BoxFuture, join_all},
 };
 use jiff::{Timestamp, tz::TimeZone};
+use serde_json::value::RawValue;
 use tracing::Instrument as _;
 
 use crate::{
@@ -36,7 +39,7 @@ use crate::{
     },
     fhir::{
         client::Client,
-        prefetch::{Gathered, Query, gather},
+        prefetch::{Gathered, KeyState, Query, gather},
         terminology::Terminology,
     },
     metrics,
@@ -44,9 +47,9 @@ use crate::{
     settings::{AsOf, Offer},
     store::{FeedbackRecord, open::Stores},
 };
-use evaluate::{Drafts, Said};
+use evaluate::{Drafts, Tell};
 use load::{Kind, Load, TooMuch};
-use together::{LeftOut, Threads, Union, within};
+use together::{Lacking, LeftOut, Threads, Union, within};
 
 /// Time kept back from the deadline for computing and writing the answer.
 const FOR_COMPUTING: Duration = Duration::from_millis(400);
@@ -74,6 +77,31 @@ pub struct TwinAdvisor {
     /// Looking whether a call concerns a twin.
     looks: Arc<Kind>,
 }
+
+/// A call, and what only those ask who do not call by a hook.
+struct Inquiry {
+    call: HookCall,
+    /// The record, where it comes with the call as a whole and not key by key.
+    record: Option<Box<RawValue>>,
+    /// Orders that are to be compared instead of the options of the twin.
+    treatments: Vec<Box<RawValue>>,
+    /// Whether all is wanted that a twin has to say, also where nobody would be interrupted.
+    whole: bool,
+}
+
+impl From<HookCall> for Inquiry {
+    fn from(call: HookCall) -> Self {
+        Self {
+            whole: call.page,
+            call,
+            record: None,
+            treatments: Vec::new(),
+        }
+    }
+}
+
+/// What the twins that a call concerns said, in the order of the catalogue.
+type Answers<R> = Vec<(Arc<Twin>, Result<R, LeftOut>)>;
 
 /// The twins that a service asks, and what they ask of the record.
 struct Asked {
@@ -150,17 +178,20 @@ impl Member {
     }
 
     /// What the twin needs and nobody has, by the keys of the service.
-    fn lacks(&self, view: &Gathered) -> Result<(), CallError> {
+    fn lacks(&self, view: &Gathered) -> Result<(), Lacking> {
         let lacking: Vec<&str> = evaluate::lacking(view).collect();
-        let named = self.pairs().filter(|(query, _)| lacking.contains(&query.key.as_str()));
-        let named: Vec<&str> = named.map(|(_, under)| under).collect();
-        if named.is_empty() {
+        if lacking.is_empty() {
             return Ok(());
         }
-        Err(CallError::MissingData(format!(
-            "needed and neither in prefetch nor to be had from fhirServer: {}",
-            named.join(", ")
-        )))
+        let named = self.pairs().filter(|(query, _)| lacking.contains(&query.key.as_str()));
+        let failure = view.states.values().find_map(|state| match state {
+            KeyState::FetchFailed(failure) => Some(*failure),
+            _ => None,
+        });
+        Err(Lacking {
+            keys: named.map(|(_, under)| under.to_owned()).collect(),
+            failure,
+        })
     }
 }
 
@@ -240,6 +271,14 @@ impl TwinAdvisor {
         let Some(asked) = self.by_id.get(&call.service_id).cloned() else {
             return Err(CallError::BadRequest("no such service".to_owned()));
         };
+        let answers = self.inquire(&asked, Inquiry::from(call), evaluate::said).await;
+        let named = |(twin, said): (Arc<Twin>, _)| (twin.id().to_owned(), said);
+        together::merge(answers.into_iter().map(named).collect())
+    }
+
+    /// Asks the twins of a service: gathers what they need, and lets those that the call concerns compute.
+    async fn inquire<R: Send + 'static>(self: Arc<Self>, asked: &Asked, inquiry: Inquiry, tell: Tell<R>) -> Answers<R> {
+        let call = &inquiry.call;
         let started = Instant::now();
         let left = call.deadline.saturating_duration_since(started);
         let until = call
@@ -247,65 +286,72 @@ impl TwinAdvisor {
             .checked_sub(FOR_WRITING.min(left / 3))
             .unwrap_or(call.deadline);
         let fetched_by = call.deadline.checked_sub(FOR_COMPUTING).unwrap_or(call.deadline);
-        let call = Arc::new(call);
+        let hook = call.hook;
+        let inquiry = Arc::new(inquiry);
         let mut gathered = Gathered::default();
-        if call.hook == Hook::PatientView {
+        if hook == Hook::PatientView {
             // Where the present is that of the record, all of it must be there to tell who is on a treatment.
             let queries = asked.open(&asked.members, &gathered, self.as_of != AsOf::Record);
-            gathered = self.gather(&call, &queries, fetched_by).await;
+            gathered = self.gather(&inquiry, &queries, fetched_by).await;
         }
         // A twin that the call does not concern is passed over without anything being fetched for it.
-        let (concerned, mut answers) = self.concerned(&asked.members, &call, &gathered, until).await;
+        let (concerned, left_out) = self.concerned(&asked.members, &inquiry, &gathered, until).await;
+        let mut answers: Answers<R> = left_out.into_iter().map(|(twin, why)| (twin, Err(why))).collect();
         // Nor for one that lacks something already.
         let members = concerned.iter().map(|(member, _)| member);
         let able = members.filter(|member| member.lacks(&gathered.view(member.pairs())).is_ok());
         let members: Vec<Member> = able.cloned().collect();
         let queries = asked.open(&members, &gathered, false);
-        gathered.add(self.gather(&call, &queries, fetched_by).await);
+        gathered.add(self.gather(&inquiry, &queries, fetched_by).await);
         let gathering = started.elapsed();
         let evaluations = concerned.into_iter().map(|(member, drafts)| {
-            let (this, call) = (Arc::clone(&self), Arc::clone(&call));
+            let (this, inquiry) = (Arc::clone(&self), Arc::clone(&inquiry));
             let view = gathered.view(member.pairs());
             async move {
-                let id = member.twin.id().to_owned();
                 let said = match member.lacks(&view) {
-                    Ok(()) => this.evaluate(member.twin, call, drafts, view, until).await,
-                    Err(error) => Err(LeftOut::Error(error)),
+                    Ok(()) => {
+                        let twin = Arc::clone(&member.twin);
+                        this.evaluate(twin, inquiry, drafts, view, until, tell).await
+                    }
+                    Err(lacking) => Err(LeftOut::Lacking(lacking)),
                 };
-                (id, said)
+                (member.twin, said)
             }
         });
         answers.extend(join_all(evaluations).await);
-        let twins = answers.len();
-        let answer = together::merge(answers);
         tracing::info!(
-            twins,
+            twins = answers.len(),
             gathering_ms = u64::try_from(gathering.as_millis()).unwrap_or(u64::MAX),
             total_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "evaluated"
         );
-        answer
+        answers
     }
 
-    async fn gather(&self, call: &HookCall, queries: &[Query], until: Instant) -> Gathered {
+    async fn gather(&self, inquiry: &Inquiry, queries: &[Query], until: Instant) -> Gathered {
+        if let Some(record) = &inquiry.record {
+            return Gathered::of_record(record, queries, services::PATIENT);
+        }
         let span = tracing::info_span!("gathering", queries = queries.len());
-        gather(call, queries, &self.client, until).instrument(span).await
+        gather(&inquiry.call, queries, &self.client, until)
+            .instrument(span)
+            .await
     }
 
     /// The members that a call concerns, with the drafts for their drugs; beside them those of which that could not be told.
     async fn concerned(
         self: &Arc<Self>,
         members: &[Member],
-        call: &Arc<HookCall>,
+        inquiry: &Arc<Inquiry>,
         gathered: &Gathered,
         until: Instant,
-    ) -> (Vec<(Member, Drafts)>, Vec<(String, Result<Said, LeftOut>)>) {
+    ) -> (Vec<(Member, Drafts)>, Vec<(Arc<Twin>, LeftOut)>) {
         let looks = members.iter().map(|member| {
-            let (this, twin, call) = (Arc::clone(self), Arc::clone(&member.twin), Arc::clone(call));
+            let (this, twin, inquiry) = (Arc::clone(self), Arc::clone(&member.twin), Arc::clone(inquiry));
             let view = gathered.view(member.pairs());
             async move {
                 let turn = self.load.next(&self.looks, until).await?;
-                let look = move || evaluate::concern(&this, &twin.definition, &call, &view);
+                let look = move || evaluate::concern(&this, &twin.definition, &inquiry.call, &view);
                 within(until, move || turn.work.run(look)).await
             }
         });
@@ -314,7 +360,7 @@ impl TwinAdvisor {
             match found {
                 Ok(Some(drafts)) => concerned.push((member.clone(), drafts)),
                 Ok(None) => {}
-                Err(why) => left_out.push((member.twin.id().to_owned(), Err(why))),
+                Err(why) => left_out.push((Arc::clone(&member.twin), why)),
             }
         }
         // What one twin covers is no other way of giving a drug to the next.
@@ -327,41 +373,38 @@ impl TwinAdvisor {
     }
 
     /// Computes what a twin says, in its turn.
-    async fn evaluate(
+    async fn evaluate<R: Send + 'static>(
         self: Arc<Self>,
         twin: Arc<Twin>,
-        call: Arc<HookCall>,
+        inquiry: Arc<Inquiry>,
         drafts: Drafts,
         view: Gathered,
         until: Instant,
-    ) -> Result<Said, LeftOut> {
+        tell: Tell<R>,
+    ) -> Result<R, LeftOut> {
         let started = Instant::now();
         let id = Arc::clone(&twin);
         let span = tracing::info_span!("evaluation", twin = twin.id());
-        let said = self.compute(twin, call, drafts, view, until).instrument(span).await;
+        let evaluate = move |this: &Self| evaluate::evaluate(this, &twin.definition, &inquiry, &drafts, &view, tell);
+        let said = self.compute(&id, until, evaluate).instrument(span).await;
         let outcome = match &said {
-            Ok(said) if said.advice => "advised",
-            Ok(Said { card: Some(_), .. }) => "refused",
-            Ok(_) => "silent",
+            Ok((outcome, _)) => outcome,
             Err(why) => why.name(),
         };
         metrics::evaluated(id.id(), outcome, started.elapsed());
-        said
+        said.map(|(_, said)| said)
     }
 
-    async fn compute(
+    async fn compute<R: Send + 'static>(
         self: Arc<Self>,
-        twin: Arc<Twin>,
-        call: Arc<HookCall>,
-        drafts: Drafts,
-        view: Gathered,
+        twin: &Twin,
         until: Instant,
-    ) -> Result<Said, LeftOut> {
+        evaluate: impl FnOnce(&Self) -> Result<R, CallError> + Send + 'static,
+    ) -> Result<R, LeftOut> {
         let turn = self.load.turn(&twin.computing, until).await?;
         let (own, common, work) = (turn.own, turn.common, turn.work);
         let said = within(until, move || {
-            let evaluate = || evaluate::evaluate(&self, &twin.definition, &call, &drafts, &view);
-            let said = work.run(|| self.threads.run(evaluate));
+            let said = work.run(|| self.threads.run(|| evaluate(&self)));
             drop(own);
             said
         });
