@@ -19,6 +19,7 @@ use crate::{
         measure, server,
     },
     model::catalog::Catalog,
+    operations::{self, Operations},
     service::{Handle, Parts, TwinAdvisor},
     settings::Settings,
     smart::{
@@ -141,7 +142,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     let mut warnings: Vec<String> = errors.iter().map(|e| format!("not served: {e}")).collect();
     warnings.extend(stores.warnings.iter().cloned());
     let checks = Arc::new(checks(errors.len(), &stores));
-    let advisor = Arc::new(Handle(TwinAdvisor::new(Parts {
+    let twins_asked = TwinAdvisor::new(Parts {
         catalog,
         client: Client::new(&settings.fhir).map_err(|e| e.to_string())?,
         terminology,
@@ -151,7 +152,14 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         draws: settings.models.draws,
         offer: settings.services.offer,
         launch: Arc::clone(&launch),
-    })));
+    });
+    let operations = Operations::new(
+        settings.operations.clone(),
+        Arc::clone(&twins_asked),
+        &settings.fhir.allow,
+    )?;
+    let operations = web::Data::new(operations);
+    let advisor = Arc::new(Handle(twins_asked));
     let demo = match mode {
         Mode::Production => None,
         Mode::Demo => {
@@ -185,6 +193,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         let slot = slot.clone();
         move |config: &mut web::ServiceConfig| {
             health::configure(config, &checks, public);
+            operations::configure(config, operations.clone());
             if let Some(demo) = &demo {
                 crate::demo::configure(config, demo.clone());
             }

@@ -19,6 +19,7 @@ pub mod http;
 pub mod lang;
 pub mod metrics;
 pub mod model;
+pub mod operations;
 pub mod page;
 pub mod patient;
 pub mod plot;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::{
     fhir::client::FhirSettings,
     http::{measure::MetricsSettings, settings::HttpSettings},
+    operations::settings::OperationsSettings,
     smart::settings::SmartSettings,
     store::open::StoreSettings,
     telemetry::{LogSettings, TelemetrySettings},
@@ -37,6 +38,9 @@ pub struct Settings {
     pub clock: ClockSettings,
     /// Logs.
     pub log: LogSettings,
+    /// FHIR operations for integration engines.
+    #[serde(default)]
+    pub operations: OperationsSettings,
     /// The twin's page as a SMART app.
     #[serde(default)]
     pub smart: SmartSettings,
@@ -153,6 +157,7 @@ impl Settings {
     fn check(&self) -> Result<(), SettingsError> {
         self.http.check().map_err(SettingsError)?;
         self.smart.check().map_err(SettingsError)?;
+        self.operations.check().map_err(SettingsError)?;
         self.telemetry.otel.check().map_err(SettingsError)?;
         if !(1000..=100_000).contains(&self.models.draws) {
             let message = format!("models.draws is {}: at least 1000, at most 100000", self.models.draws);

@@ -1,0 +1,185 @@
+//! One request from beginning to end.
+
+use std::{sync::Arc, time::Instant};
+
+use actix_web::http::StatusCode;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{
+    Caller, Operations,
+    kept::digest,
+    reply::Reply,
+    request::{Operation, Request, Subject},
+    write::Writer,
+};
+use crate::{
+    cds::{advisor::CallError, request::FhirAccess},
+    fhir::client,
+    http::error::Failure,
+    service::ask::{Answer, Ask, LeftOut, Record},
+};
+
+impl Operations {
+    /// Does what is asked. Errors are replies, too.
+    pub async fn run(
+        self: Arc<Self>,
+        caller: Arc<Caller>,
+        request: Request,
+        language: &'static str,
+        deadline: Instant,
+    ) -> Reply {
+        let done = match request.operation {
+            Operation::Erase => self.erase(&caller, &request.subject).await,
+            _ => self.ask(&caller, request, language, deadline).await,
+        };
+        done.unwrap_or_else(Reply::from)
+    }
+
+    async fn ask(
+        &self,
+        caller: &Caller,
+        request: Request,
+        language: &'static str,
+        deadline: Instant,
+    ) -> Result<Reply, Failure> {
+        let ids = || self.advisor.twins().map(|twin| twin.file.id.as_str());
+        if let Some(twin) = &request.twin
+            && !ids().any(|id| id == twin)
+        {
+            let text = format!(
+                "There is no such twin. There are: {}.",
+                ids().collect::<Vec<_>>().join(", ")
+            );
+            return Err(Failure::new(StatusCode::NOT_FOUND, "not-found", text));
+        }
+        let (record, server) = match request.record {
+            Some(record) => (Record::Sent(record), request.subject.server),
+            None => {
+                let access = self.access(caller, &request.subject).await?;
+                let server = access.server.clone();
+                (Record::On(access), Some(server))
+            }
+        };
+        let ask = Ask {
+            tenant: caller.tenant.clone(),
+            patient: request.subject.patient.clone(),
+            twin: request.twin.clone(),
+            record,
+            treatments: request.treatments,
+            language,
+            deadline,
+        };
+        let answers = self.advisor.ask(ask).await;
+        if let Some(failure) = failed(&answers) {
+            return Err(failure);
+        }
+        let writer = Writer {
+            operation: request.operation,
+            identifier: request.identifier.as_deref(),
+            tenant: &caller.tenant,
+            patient: &request.subject.patient,
+            server: server.as_ref(),
+            recorded: Timestamp::now(),
+        };
+        Ok(Reply::ok(writer.bundle(&answers)))
+    }
+
+    /// How a record is reached that is not sent along.
+    async fn access(&self, _caller: &Caller, subject: &Subject) -> Result<FhirAccess, Failure> {
+        let server = subject.server.clone().or_else(|| self.server.clone());
+        let server = server.ok_or_else(|| {
+            let text = "It is not clear on which FHIR server the patient is: send the record along (parameter record, a Bundle), \
+                 give subject as an absolute URL, or have operations.server set.";
+            Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "required", text)
+        })?;
+        Ok(FhirAccess { server, token: None })
+    }
+
+    async fn erase(&self, caller: &Caller, subject: &Subject) -> Result<Reply, Failure> {
+        let (tenant, patient) = (caller.tenant.clone(), subject.patient.clone());
+        let about = about(&tenant, &patient);
+        let advisor = Arc::clone(&self.advisor);
+        let forgotten = tokio::task::spawn_blocking(move || advisor.forget(&tenant, &patient)).await;
+        // Also when the store failed: what is here can be forgotten all the same.
+        self.kept.forget(&about);
+        self.jobs.forget(&about);
+        let twins = match forgotten {
+            Ok(Ok(twins)) => twins,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "twins could not be erased");
+                return Err(Failure::internal());
+            }
+            Err(_) => return Err(Failure::internal()),
+        };
+        let mut parameters = vec![json!({ "name": "count", "valueUnsignedInt": twins.len() })];
+        parameters.extend(twins.iter().map(|twin| json!({ "name": "twin", "valueCode": twin })));
+        Ok(Reply::ok(
+            json!({ "resourceType": "Parameters", "parameter": parameters }),
+        ))
+    }
+}
+
+/// A patient of a tenant, for what is kept in memory.
+#[must_use]
+pub fn about(tenant: &str, patient: &str) -> [u8; 32] {
+    digest(&[b"patient", tenant.as_bytes(), patient.as_bytes()])
+}
+
+/// Why nobody could answer, when nobody could. A record without a Patient is answered as data that are required.
+fn failed(answers: &[Answer]) -> Option<Failure> {
+    let mut errors = answers.iter().map(|answer| answer.said.as_ref().err());
+    let first = errors.next()??;
+    errors.all(|error| error.is_some()).then(|| failure(first)).flatten()
+}
+
+fn failure(why: &LeftOut) -> Option<Failure> {
+    let new = |status, code, text: String| Some(Failure::new(status, code, text));
+    match why {
+        LeftOut::Late => new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timeout",
+            "The twin was not ready in time. Ask again, or let the answer be fetched later: Prefer: respond-async."
+                .to_owned(),
+        ),
+        LeftOut::Error(CallError::MissingData(_)) => None,
+        LeftOut::Error(CallError::Contradiction(text)) => {
+            new(StatusCode::UNPROCESSABLE_ENTITY, "conflict", text.clone())
+        }
+        LeftOut::Error(CallError::BadRequest(text)) => new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text.clone()),
+        LeftOut::Error(error) => Some(Failure::from(error.clone())),
+        LeftOut::Lacking(lacking) => {
+            let keys = lacking.keys.join(", ");
+            let why = lacking
+                .failure
+                .map_or_else(|| "they could not be asked for".to_owned(), |f| f.to_string());
+            let (status, code) = match lacking.failure {
+                Some(client::Failure::NotAllowed) => (StatusCode::UNPROCESSABLE_ENTITY, "security"),
+                Some(client::Failure::NotFound) => (StatusCode::NOT_FOUND, "not-found"),
+                Some(client::Failure::Unauthorized | client::Failure::Forbidden) => {
+                    (StatusCode::BAD_GATEWAY, "forbidden")
+                }
+                Some(client::Failure::Timeout) => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
+                _ => (StatusCode::BAD_GATEWAY, "transient"),
+            };
+            new(status, code, format!("The record could not be read, {why}: {keys}."))
+        }
+    }
+}
+
+/// A batch-response.
+#[must_use]
+pub fn batch_response(replies: Vec<Reply>) -> Value {
+    let entries: Vec<Value> = replies.into_iter().map(Reply::entry).collect();
+    json!({ "resourceType": "Bundle", "type": "batch-response", "entry": entries })
+}
+
+/// The server that is meant when none is named.
+#[must_use]
+pub fn default_server(configured: Option<&String>, allowed: &[String]) -> Option<Url> {
+    match (configured, allowed) {
+        (Some(only), _) | (None, [only]) => Url::parse(only).ok(),
+        (None, _) => None,
+    }
+}
