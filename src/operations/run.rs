@@ -81,7 +81,7 @@ impl Operations {
             tenant: &caller.tenant,
             patient: &request.subject.patient,
             server: server.as_ref(),
-            recorded: Timestamp::now(),
+            recorded: seconds(Timestamp::now()),
         };
         Ok(Reply::ok(writer.bundle(&answers)))
     }
@@ -182,4 +182,9 @@ pub fn default_server(configured: Option<&String>, allowed: &[String]) -> Option
         (Some(only), _) | (None, [only]) => Url::parse(only).ok(),
         (None, _) => None,
     }
+}
+
+/// FHIR's instants are read by some with three digits of a second at most; none is enough.
+fn seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
