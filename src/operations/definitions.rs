@@ -2,13 +2,19 @@
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Operations, base_of, negotiate,
+    Operations, base_of,
+    library::library,
+    negotiate,
     reply::{FHIR_JSON, Reply, Written},
     request::Operation,
     write::CANONICAL,
@@ -45,23 +51,35 @@ pub async fn metadata(request: HttpRequest, operations: web::Data<Operations>) -
     written.respond(&base)
 }
 
-/// `GET /fhir/{type}/{id}` of a definition.
-pub async fn definition(request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
+/// `GET /fhir/{type}/{id}` of a definition or a twin.
+pub async fn definition(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    operations: web::Data<Operations>,
+) -> HttpResponse {
     let base = base_of(&request);
     if let Err(failure) = negotiate::json(&request) {
         return Written::from(failure).respond(&base);
     }
-    match definitions().get(&path.into_inner()) {
-        Some(text) => HttpResponse::Ok()
+    let named = path.into_inner();
+    if let Some(text) = definitions().get(&named) {
+        return HttpResponse::Ok()
             .insert_header((header::CONTENT_TYPE, FHIR_JSON))
-            .body(*text),
-        None => {
-            let text =
-                "There is no such definition; GET /fhir/metadata lists the operations, which name their profiles.";
-            let status = actix_web::http::StatusCode::NOT_FOUND;
-            Written::from(Failure::new(status, "not-found", text)).respond(&base)
-        }
+            .body(*text);
     }
+    let (kind, id) = named;
+    let twin = operations
+        .advisor
+        .twins()
+        .find(|twin| kind == "Library" && twin.file.id == id);
+    let written = match twin {
+        Some(twin) => Written::of(&Reply::ok(library(twin))),
+        None => {
+            let text = "There is no such definition; GET /fhir/metadata lists the operations, whose definitions name the rest.";
+            Failure::new(StatusCode::NOT_FOUND, "not-found", text).into()
+        }
+    };
+    written.respond(&base)
 }
 
 /// What this server can do. Specification: FHIR R4, CapabilityStatement.
@@ -74,6 +92,7 @@ fn capabilities(base: &str, started: jiff::Timestamp) -> Value {
         })
         .collect();
     let mut kinds: Vec<&str> = definitions().keys().map(|(kind, _)| kind.as_str()).collect();
+    kinds.push("Library");
     kinds.dedup();
     let readable = kinds
         .into_iter()

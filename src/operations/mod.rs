@@ -3,7 +3,7 @@
 //! | route | method | answer |
 //! |---|---|---|
 //! | `/fhir/metadata` | GET | CapabilityStatement |
-//! | `/fhir/{type}/{id}` | GET | a definition of `profiles/` |
+//! | `/fhir/{type}/{id}` | GET | a definition of `profiles/`, or the Library of a twin |
 //! | `/fhir/$jumeau-evaluate`, `-simulate`, `-twin` | POST | Bundle of what the twins found |
 //! | `/fhir/$jumeau-erase` | POST | Parameters: what was forgotten |
 //! | `/fhir/Patient/{id}/$…` | POST | the same for the patient of the path |
@@ -15,6 +15,7 @@ mod calls;
 mod definitions;
 mod jobs;
 mod kept;
+mod library;
 mod negotiate;
 mod reply;
 mod request;

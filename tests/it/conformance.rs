@@ -129,7 +129,15 @@ fn children<'v>(parent: &'v Value, step: &str) -> Vec<&'v Value> {
         .collect()
 }
 
-fn value(node: &Value, parent: &Value, step: &str, element: &Value, path: &str, bundle: &Value, found: &mut Vec<String>) {
+fn value(
+    node: &Value,
+    parent: &Value,
+    step: &str,
+    element: &Value,
+    path: &str,
+    bundle: &Value,
+    found: &mut Vec<String>,
+) {
     for (rule, wanted) in element.as_object().unwrap() {
         if rule.starts_with("fixed") && node != wanted {
             found.push(format!("{path}: {node} is not {wanted}"));
@@ -148,7 +156,12 @@ fn value(node: &Value, parent: &Value, step: &str, element: &Value, path: &str, 
         let allowed = |kind: &Value| {
             let code = text(kind, "code");
             let mut name = code.chars();
-            let name = name.next().map(|c| c.to_ascii_uppercase()).into_iter().chain(name).collect::<String>();
+            let name = name
+                .next()
+                .map(|c| c.to_ascii_uppercase())
+                .into_iter()
+                .chain(name)
+                .collect::<String>();
             parent.get(format!("{stem}{name}")) == Some(node)
         };
         if !types.iter().any(allowed) {
@@ -160,7 +173,11 @@ fn value(node: &Value, parent: &Value, step: &str, element: &Value, path: &str, 
         .flat_map(|kind| items(&kind["targetProfile"]))
         .filter_map(Value::as_str)
         .collect();
-    if !targets.is_empty() && !targets.iter().any(|target| points(text(node, "reference"), target, bundle)) {
+    if !targets.is_empty()
+        && !targets
+            .iter()
+            .any(|target| points(text(node, "reference"), target, bundle))
+    {
         found.push(format!("{path}: {node} refers to none of {targets:?}"));
     }
 }
@@ -198,7 +215,9 @@ fn bound(node: &Value, set: &str) -> bool {
 /// Whether a reference leads to a resource of the target: one of the Bundle by its profile, another by its type.
 fn points(reference: &str, target: &str, bundle: &Value) -> bool {
     if reference.starts_with("urn:uuid:") {
-        let entry = items(&bundle["entry"]).iter().find(|entry| entry["fullUrl"] == reference);
+        let entry = items(&bundle["entry"])
+            .iter()
+            .find(|entry| entry["fullUrl"] == reference);
         return entry.is_some_and(|entry| {
             let resource = &entry["resource"];
             items(&resource["meta"]["profile"]).iter().any(|p| p == target)
@@ -216,7 +235,9 @@ fn references(value: &Value, bundle: &Value, found: &mut Vec<String>) {
         Value::Object(members) => {
             if let Some(reference) = members.get("reference").and_then(Value::as_str)
                 && reference.starts_with("urn:uuid:")
-                && !items(&bundle["entry"]).iter().any(|entry| entry["fullUrl"] == reference)
+                && !items(&bundle["entry"])
+                    .iter()
+                    .any(|entry| entry["fullUrl"] == reference)
             {
                 found.push(format!("{reference} leads nowhere"));
             }
@@ -269,7 +290,9 @@ fn empty(value: &Value, place: &str, found: &mut Vec<String>) {
         found.push(format!("{place} is empty"));
     }
     match value {
-        Value::Object(members) => members.iter().for_each(|(name, v)| empty(v, &format!("{place}.{name}"), found)),
+        Value::Object(members) => members
+            .iter()
+            .for_each(|(name, v)| empty(v, &format!("{place}.{name}"), found)),
         Value::Array(items) => items.iter().for_each(|v| empty(v, place, found)),
         _ => {}
     }
@@ -279,13 +302,20 @@ fn empty(value: &Value, place: &str, found: &mut Vec<String>) {
 fn the_definitions_are_fhir_themselves() {
     for definition in DEFINITIONS.values() {
         let id = text(definition, "id");
-        assert_eq!(fhir_codec::conforms(definition).map_err(|e| e.to_string()), Ok(()), "{id}");
+        assert_eq!(
+            fhir_codec::conforms(definition).map_err(|e| e.to_string()),
+            Ok(()),
+            "{id}"
+        );
         let url = text(definition, "url");
         assert_eq!(url.rsplit('/').next(), Some(id), "{url}");
         for name in ["valueSet", "targetProfile", "system"] {
             named(definition, name, &mut |canonical| {
                 let own = canonical.starts_with("https://jumeau.org/fhir/");
-                assert!(!own || DEFINITIONS.contains_key(canonical), "{id}: {canonical} is not there");
+                assert!(
+                    !own || DEFINITIONS.contains_key(canonical),
+                    "{id}: {canonical} is not there"
+                );
             });
         }
     }
@@ -315,7 +345,11 @@ fn every_reason_for_no_advice_is_a_code() {
     for file in ["gates", "outcome"] {
         let source = fs::read_to_string(format!("src/advice/{file}.rs")).unwrap();
         for call in source.split("Refusal::new(").skip(1) {
-            let Some(reason) = call.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+            let Some(reason) = call
+                .trim_start()
+                .strip_prefix('"')
+                .and_then(|rest| rest.split('"').next())
+            else {
                 continue;
             };
             assert!(codes.contains(&reason), "{reason} is not in the CodeSystem");
@@ -332,20 +366,31 @@ fn a_departure_is_found() {
     let spoilt = |kind: &str, change: fn(&mut Value)| {
         let mut bad = good.clone();
         let entries = bad["entry"].as_array_mut().unwrap();
-        let entry = entries.iter_mut().find(|e| e["resource"]["resourceType"] == kind).unwrap();
+        let entry = entries
+            .iter_mut()
+            .find(|e| e["resource"]["resourceType"] == kind)
+            .unwrap();
         change(&mut entry["resource"]);
         problems(&bad)
     };
     let cases: [(&str, fn(&mut Value)); 9] = [
         ("GuidanceResponse", |r| r["status"] = "in-progress".into()),
         ("GuidanceResponse", |r| r["status"] = "failure".into()),
-        ("GuidanceResponse", |r| r["reasonCode"][0]["coding"][0]["code"] = "mood".into()),
+        ("GuidanceResponse", |r| {
+            r["reasonCode"][0]["coding"][0]["code"] = "mood".into()
+        }),
         ("GuidanceResponse", |r| r["result"] = r["performer"].clone()),
         ("RequestGroup", |r| r["intent"] = "order".into()),
         ("RequestGroup", |r| r["action"][0]["selectionBehavior"] = "all".into()),
-        ("RiskAssessment", |r| r["extension"][0]["extension"][0]["url"] = "other".into()),
-        ("Device", |r| r["meta"]["security"] = serde_json::json!([{ "system": "x", "code": "y" }])),
-        ("Provenance", |r| r["entity"] = serde_json::json!([{ "role": "source" }])),
+        ("RiskAssessment", |r| {
+            r["extension"][0]["extension"][0]["url"] = "other".into()
+        }),
+        ("Device", |r| {
+            r["meta"]["security"] = serde_json::json!([{ "system": "x", "code": "y" }])
+        }),
+        ("Provenance", |r| {
+            r["entity"] = serde_json::json!([{ "role": "source" }])
+        }),
     ];
     for (n, (kind, change)) in cases.into_iter().enumerate() {
         assert!(!spoilt(kind, change).is_empty(), "case {n}");

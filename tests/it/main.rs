@@ -9,11 +9,13 @@
 
 mod architecture;
 mod cards;
+mod conformance;
 mod docs;
 mod forecast;
 mod metrics;
 mod mimic;
 mod openapi;
+mod operations;
 mod server;
 mod smart;
 mod smart_ehr;

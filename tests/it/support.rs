@@ -105,6 +105,29 @@ impl Server {
         })
     }
 
+    /// Any request: status, headers, body.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> (u16, reqwest::header::HeaderMap, Value) {
+        let mut request = reqwest::Client::new().request(method.parse().unwrap(), self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        self.block(async {
+            let answer = request.send().await.unwrap();
+            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+            let body = serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null);
+            (status, headers, body)
+        })
+    }
+
     /// The prefetch templates of a service.
     pub fn templates(&self, service: &str) -> Vec<(String, String)> {
         let (status, body) = self.get("/cds-services");
