@@ -241,7 +241,10 @@ fn references(value: &Value, bundle: &Value, found: &mut Vec<String>) {
             {
                 found.push(format!("{reference} leads nowhere"));
             }
-            members.values().for_each(|member| references(member, bundle, found));
+            // A Bundle inside is a world of its own.
+            let inner = |member: &&Value| member["resourceType"] != "Bundle";
+            let members = members.values().filter(inner);
+            members.for_each(|member| references(member, bundle, found));
         }
         Value::Array(list) => list.iter().for_each(|item| references(item, bundle, found)),
         _ => {}

@@ -236,7 +236,13 @@ fn rounded(value: f64) -> f64 {
 /// A quantity in UCUM.
 fn quantity(value: f64, unit: &str) -> Value {
     let code = if unit.is_empty() { "1" } else { unit };
-    json!({ "value": rounded(value), "unit": crate::wording::unit(code), "system": "http://unitsofmeasure.org", "code": code })
+    let words = Some(crate::wording::unit(code)).filter(|words| !words.is_empty());
+    json!({
+        "value": rounded(value),
+        "unit": words.as_deref().unwrap_or(code),
+        "system": "http://unitsofmeasure.org",
+        "code": code,
+    })
 }
 
 /// FHIR forbids empty members.
