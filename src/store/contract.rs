@@ -202,3 +202,26 @@ fn a_key_shows_nothing() {
     );
     assert_ne!(key.digest(), TwinKey::new("tenant", "patient-124", "model").digest());
 }
+
+/// What every guard against used tokens must do.
+pub fn replay_guard(guard: &dyn super::replay::ReplayGuard) {
+    let until = jiff::Timestamp::now() + std::time::Duration::from_secs(600);
+    let id = |n: u8| [n; 32];
+    assert!(guard.claim(&id(1), until).unwrap());
+    assert!(!guard.claim(&id(1), until).unwrap(), "a second use");
+    assert!(guard.claim(&id(2), until).unwrap(), "another token");
+    // Of those that come at the same moment one is the first.
+    for n in 10..20 {
+        let winners = std::thread::scope(|scope| {
+            let claims: Vec<_> = (0..20)
+                .map(|_| scope.spawn(|| guard.claim(&id(n), until).unwrap()))
+                .collect();
+            claims
+                .into_iter()
+                .map(|claim| claim.join().unwrap())
+                .filter(|first| *first)
+                .count()
+        });
+        assert_eq!(winners, 1);
+    }
+}

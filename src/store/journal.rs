@@ -1,4 +1,4 @@
-//! Feedback in one append-only file, synced before it is acknowledged.
+//! Records in one append-only file, synced before it is acknowledged.
 //!
 //! One record is one line, `J1 <number> <checksum> <JSON>`. The checksum covers number and JSON; the numbers make a
 //! line that vanished visible. At opening, the tail of a record that was being written when the power failed is cut
@@ -9,12 +9,15 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead, BufReader, Read as _, Write as _},
+    marker::PhantomData,
     mem,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use super::{Account, FeedbackError, FeedbackLog, FeedbackRecord};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Account, Log, LogError};
 
 mod line;
 #[cfg(test)]
@@ -49,7 +52,7 @@ impl Medium for File {
 /// One call's records, waiting to be written.
 struct Waiting {
     records: Vec<Vec<u8>>,
-    outcome: Arc<OnceLock<Result<(), FeedbackError>>>,
+    outcome: Arc<OnceLock<Result<(), LogError>>>,
 }
 
 struct State {
@@ -63,11 +66,14 @@ struct State {
 }
 
 /// The log on disk. See the [module](self).
-pub struct Journal {
+pub struct Journal<R> {
+    /// What it holds, in words.
+    name: &'static str,
     path: PathBuf,
     medium: Mutex<Box<dyn Medium>>,
     state: Mutex<State>,
     written: Condvar,
+    records: PhantomData<fn(R) -> R>,
 }
 
 /// What was found when a log was opened.
@@ -79,12 +85,12 @@ pub struct Found {
     pub torn: u64,
 }
 
-impl Journal {
+impl<R: DeserializeOwned> Journal<R> {
     /// Opens or creates the log. The caller must know that no other process uses it, see [`open`](super::open).
     ///
     /// # Errors
     /// When the file cannot be opened, read, or synced. Damage inside it is no error but reported in [`Found`].
-    pub fn open(path: &Path) -> io::Result<(Self, Found)> {
+    pub fn open(name: &'static str, path: &Path) -> io::Result<(Self, Found)> {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true);
         #[cfg(unix)]
@@ -94,12 +100,12 @@ impl Journal {
             options.mode(0o600);
         }
         let mut file = options.open(path)?;
-        let scan = scan(&mut BufReader::new(&file), u64::MAX, &mut |_| {})?;
+        let scan = scan(&mut BufReader::new(&file), u64::MAX, &mut |_: R| {})?;
         let mut length = scan.length;
         if scan.torn > 0 {
             tracing::warn!(
                 bytes = scan.torn,
-                "the feedback log ends in an unfinished record, which is cut off"
+                "the {name} ends in an unfinished record, which is cut off"
             );
         }
         if scan.torn > 0 || scan.unended {
@@ -114,7 +120,7 @@ impl Journal {
             tracing::error!(
                 damaged = scan.account.damaged,
                 missing = scan.account.missing,
-                "the feedback log was damaged outside this server; the damaged lines are kept in it"
+                "the {name} was damaged outside this server; the damaged lines are kept in it"
             );
         }
         // Whoever crashed before may have left records unsynced, and the directory does not know a new file for sure.
@@ -124,10 +130,13 @@ impl Journal {
             account: scan.account,
             torn: scan.torn,
         };
-        Ok((Self::over(path.to_owned(), Box::new(file), scan.next, length), found))
+        Ok((
+            Self::over(name, path.to_owned(), Box::new(file), scan.next, length),
+            found,
+        ))
     }
 
-    fn over(path: PathBuf, medium: Box<dyn Medium>, next: u64, length: u64) -> Self {
+    fn over(name: &'static str, path: PathBuf, medium: Box<dyn Medium>, next: u64, length: u64) -> Self {
         let state = State {
             waiting: Vec::new(),
             writing: false,
@@ -136,10 +145,12 @@ impl Journal {
             poisoned: None,
         };
         Self {
+            name,
             path,
             medium: Mutex::new(medium),
             state: Mutex::new(state),
             written: Condvar::new(),
+            records: PhantomData,
         }
     }
 
@@ -148,7 +159,7 @@ impl Journal {
     }
 
     /// Writes a batch and syncs. Returns the new end of the file.
-    fn commit(&self, batch: &[Waiting], first: u64, start: u64) -> Result<(u64, u64), FeedbackError> {
+    fn commit(&self, batch: &[Waiting], first: u64, start: u64) -> Result<(u64, u64), LogError> {
         let mut bytes = Vec::new();
         let mut next = first;
         for record in batch.iter().flat_map(|waiting| &waiting.records) {
@@ -160,14 +171,12 @@ impl Journal {
             // A part of the batch may be there. If it cannot be cut off, later records would follow a torn line, and
             // a reader could not tell records that were refused from records that were kept.
             return Err(match medium.cut(start) {
-                Ok(()) => FeedbackError::Write(error.to_string()),
-                Err(second) => FeedbackError::Poisoned(format!("{error}; {second}")),
+                Ok(()) => LogError::Write(error.to_string()),
+                Err(second) => LogError::Poisoned(format!("{error}; {second}")),
             });
         }
         // After a failed sync the kernel may count the pages as clean: a second sync would succeed and prove nothing.
-        medium
-            .sync()
-            .map_err(|error| FeedbackError::Poisoned(error.to_string()))?;
+        medium.sync().map_err(|error| LogError::Poisoned(error.to_string()))?;
         Ok((next, start.saturating_add(bytes.len() as u64)))
     }
 
@@ -178,7 +187,7 @@ impl Journal {
         let (next, length, poisoned) = (state.next, state.length, state.poisoned.clone());
         drop(state);
         let result = match poisoned {
-            Some(reason) => Err(FeedbackError::Poisoned(reason)),
+            Some(reason) => Err(LogError::Poisoned(reason)),
             None => self.commit(&batch, next, length),
         };
         let mut state = self.state();
@@ -189,10 +198,11 @@ impl Journal {
                 Ok(())
             }
             Err(error) => {
-                if let (FeedbackError::Poisoned(reason), None) = (&error, &state.poisoned) {
+                if let (LogError::Poisoned(reason), None) = (&error, &state.poisoned) {
                     tracing::error!(
                         reason,
-                        "the feedback log cannot be trusted any more and takes no records"
+                        "the {} cannot be trusted any more and takes no records",
+                        self.name
                     );
                     state.poisoned = Some(reason.clone());
                 }
@@ -209,16 +219,16 @@ impl Journal {
     }
 }
 
-impl FeedbackLog for Journal {
-    fn append_all(&self, records: &[FeedbackRecord]) -> Result<(), FeedbackError> {
+impl<R: Serialize + DeserializeOwned> Log<R> for Journal<R> {
+    fn append_all(&self, records: &[R]) -> Result<(), LogError> {
         if records.is_empty() {
             return Ok(());
         }
         let mut encoded = Vec::with_capacity(records.len());
         for record in records {
-            let json = serde_json::to_vec(record).map_err(|error| FeedbackError::Write(error.to_string()))?;
+            let json = serde_json::to_vec(record).map_err(|error| LogError::Write(error.to_string()))?;
             if json.len() > MAX_RECORD {
-                return Err(FeedbackError::TooLarge {
+                return Err(LogError::TooLarge {
                     size: json.len(),
                     limit: MAX_RECORD,
                 });
@@ -243,10 +253,10 @@ impl FeedbackLog for Journal {
         }
     }
 
-    fn for_each(&self, show: &mut dyn FnMut(FeedbackRecord)) -> Result<Account, FeedbackError> {
+    fn for_each(&self, show: &mut dyn FnMut(R)) -> Result<Account, LogError> {
         // Only what is acknowledged: a record being written now is not read half.
         let length = self.state().length;
-        let read = |error: io::Error| FeedbackError::Read(error.to_string());
+        let read = |error: io::Error| LogError::Read(error.to_string());
         let file = File::open(&self.path).map_err(read)?;
         Ok(scan(&mut BufReader::new(file), length, show).map_err(read)?.account)
     }
@@ -255,12 +265,12 @@ impl FeedbackLog for Journal {
         self.state()
             .poisoned
             .as_ref()
-            .map(|reason| format!("feedback is refused since a sync failed: {reason}"))
+            .map(|reason| format!("the {} takes no records since a sync failed: {reason}", self.name))
     }
 }
 
 /// A directory remembers a new file only after it was synced itself.
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         let parent = path
@@ -291,7 +301,7 @@ struct Scan {
 }
 
 /// Reads the first `limit` bytes. Lines longer than any record are skipped without being held in memory.
-fn scan(file: &mut impl BufRead, limit: u64, show: &mut dyn FnMut(FeedbackRecord)) -> io::Result<Scan> {
+fn scan<R: DeserializeOwned>(file: &mut impl BufRead, limit: u64, show: &mut dyn FnMut(R)) -> io::Result<Scan> {
     let mut scan = Scan {
         next: 1,
         ..Scan::default()

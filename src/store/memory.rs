@@ -8,10 +8,7 @@ use std::{
     },
 };
 
-use super::{
-    Account, FeedbackError, FeedbackLog, FeedbackRecord, MAX_PAYLOAD, PutError, Revision, StoreError, Stored, TwinKey,
-    TwinStore,
-};
+use super::{Account, Log, LogError, MAX_PAYLOAD, PutError, Revision, StoreError, Stored, TwinKey, TwinStore};
 
 /// Twins in memory; gone with the process.
 #[derive(Debug, Default)]
@@ -101,13 +98,21 @@ impl TwinStore for MemoryStore {
     }
 }
 
-/// Feedback in memory; for tests and for a server that was configured without a data directory.
-#[derive(Debug, Default)]
-pub struct MemoryLog {
-    records: Mutex<Vec<FeedbackRecord>>,
+/// A log in memory; for tests and for a server that was configured without a data directory.
+#[derive(Debug)]
+pub struct MemoryLog<R> {
+    records: Mutex<Vec<R>>,
 }
 
-impl MemoryLog {
+impl<R> Default for MemoryLog<R> {
+    fn default() -> Self {
+        Self {
+            records: Mutex::default(),
+        }
+    }
+}
+
+impl<R> MemoryLog<R> {
     /// An empty log.
     #[must_use]
     pub fn new() -> Self {
@@ -115,8 +120,8 @@ impl MemoryLog {
     }
 }
 
-impl FeedbackLog for MemoryLog {
-    fn append_all(&self, records: &[FeedbackRecord]) -> Result<(), FeedbackError> {
+impl<R: Clone + Send> Log<R> for MemoryLog<R> {
+    fn append_all(&self, records: &[R]) -> Result<(), LogError> {
         self.records
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -124,7 +129,7 @@ impl FeedbackLog for MemoryLog {
         Ok(())
     }
 
-    fn for_each(&self, show: &mut dyn FnMut(FeedbackRecord)) -> Result<Account, FeedbackError> {
+    fn for_each(&self, show: &mut dyn FnMut(R)) -> Result<Account, LogError> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let account = Account {
             whole: records.len() as u64,
@@ -153,13 +158,13 @@ impl ClosedLog {
     }
 }
 
-impl FeedbackLog for ClosedLog {
-    fn append_all(&self, _: &[FeedbackRecord]) -> Result<(), FeedbackError> {
-        Err(FeedbackError::Closed(self.reason.clone()))
+impl<R> Log<R> for ClosedLog {
+    fn append_all(&self, _: &[R]) -> Result<(), LogError> {
+        Err(LogError::Closed(self.reason.clone()))
     }
 
-    fn for_each(&self, _: &mut dyn FnMut(FeedbackRecord)) -> Result<Account, FeedbackError> {
-        Err(FeedbackError::Closed(self.reason.clone()))
+    fn for_each(&self, _: &mut dyn FnMut(R)) -> Result<Account, LogError> {
+        Err(LogError::Closed(self.reason.clone()))
     }
 
     fn trouble(&self) -> Option<String> {
@@ -172,7 +177,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::store::contract;
+    use crate::store::{FeedbackLog, contract};
 
     #[test]
     fn keeps_the_contract() {
@@ -197,11 +202,8 @@ mod tests {
 
     #[test]
     fn a_closed_log_never_says_that_it_kept_anything() {
-        let log = ClosedLog::new("no directory".to_owned());
-        assert!(matches!(
-            log.append(&contract::record(1)),
-            Err(FeedbackError::Closed(_))
-        ));
+        let log: &FeedbackLog = &ClosedLog::new("no directory".to_owned());
+        assert!(matches!(log.append(&contract::record(1)), Err(LogError::Closed(_))));
         assert!(log.trouble().is_some());
     }
 }

@@ -1,16 +1,20 @@
-//! What is kept between calls: twins (a cache that can be rebuilt from the record) and feedback (which cannot).
+//! What is kept between calls: twins (a cache that can be rebuilt from the record), and feedback, the audit log and the ids of tokens
+//! that were used (which cannot).
 //!
-//! The two have different promises and therefore different files. A twin that is lost costs one more reading of the
+//! They have different promises and therefore different files. A twin that is lost costs one more reading of the
 //! record, so twins live in an embedded database that is flushed from time to time and is set aside when it breaks.
-//! Feedback that was acknowledged may not be lost, so it lives in an append-only file that is synced before the answer.
+//! Feedback that was acknowledged may not be lost, so it lives in an append-only file that is synced before the answer;
+//! so do the audit log and the ids of tokens.
 //!
 //! Payloads are bytes: nothing here knows HTTP, FHIR or the engine. All methods block; callers on an async runtime go
 //! through `spawn_blocking`.
 
+pub mod audit;
 pub mod envelope;
 pub mod journal;
 pub mod memory;
 pub mod open;
+pub mod replay;
 pub mod sled;
 
 #[cfg(test)]
@@ -168,20 +172,20 @@ pub struct FeedbackRecord {
     pub feedback: serde_json::Value,
 }
 
-/// Why feedback was not kept. The sender must not be told that it was.
+/// Why a record was not kept. The sender must not be told that it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FeedbackError {
+pub enum LogError {
     /// The file could not be written; nothing of the batch is kept, and a later try may succeed (disk full).
-    #[error("feedback was not written: {0}; free space or repair the disk, then send it again")]
+    #[error("the record was not written: {0}; free space or repair the disk, then send it again")]
     Write(String),
     /// The disk refused to say that data are safe. What it holds is unknown, hence nothing more is written.
-    #[error("feedback is refused since a sync failed ({0}): check the disk, then restart the server")]
+    #[error("records are refused since a sync failed ({0}): check the disk, then restart the server")]
     Poisoned(String),
     /// There is no log to write to.
-    #[error("feedback is refused, its log is not open: {0}")]
+    #[error("records are refused, the log is not open: {0}")]
     Closed(String),
     /// A record above the limit.
-    #[error("a feedback record of {size} bytes is larger than the log takes ({limit} bytes)")]
+    #[error("a record of {size} bytes is larger than the log takes ({limit} bytes)")]
     TooLarge {
         /// Of the record as JSON, bytes.
         size: usize,
@@ -189,7 +193,7 @@ pub enum FeedbackError {
         limit: usize,
     },
     /// The file could not be read.
-    #[error("the feedback log could not be read: {0}")]
+    #[error("the log could not be read: {0}")]
     Read(String),
 }
 
@@ -204,33 +208,33 @@ pub struct Account {
     pub missing: u64,
 }
 
-/// Feedback, kept for good.
-pub trait FeedbackLog: Send + Sync {
+/// Records, kept for good: feedback, and who did what.
+pub trait Log<R>: Send + Sync {
     /// Keeps one record: on the disk itself before this returns.
     ///
     /// # Errors
-    /// See [`FeedbackError`]; the record is then not kept.
-    fn append(&self, record: &FeedbackRecord) -> Result<(), FeedbackError> {
+    /// See [`LogError`]; the record is then not kept.
+    fn append(&self, record: &R) -> Result<(), LogError> {
         self.append_all(std::slice::from_ref(record))
     }
 
     /// Keeps all the records of one message at the price of one sync.
     ///
     /// # Errors
-    /// See [`FeedbackError`]; none of the records is then kept.
-    fn append_all(&self, records: &[FeedbackRecord]) -> Result<(), FeedbackError>;
+    /// See [`LogError`]; none of the records is then kept.
+    fn append_all(&self, records: &[R]) -> Result<(), LogError>;
 
     /// Shows every whole record, oldest first, without holding them all in memory.
     ///
     /// # Errors
-    /// [`FeedbackError::Read`]; damaged records are no error but counted.
-    fn for_each(&self, show: &mut dyn FnMut(FeedbackRecord)) -> Result<Account, FeedbackError>;
+    /// [`LogError::Read`]; damaged records are no error but counted.
+    fn for_each(&self, show: &mut dyn FnMut(R)) -> Result<Account, LogError>;
 
     /// All whole records, oldest first.
     ///
     /// # Errors
-    /// As [`FeedbackLog::for_each`].
-    fn read_all(&self) -> Result<Vec<FeedbackRecord>, FeedbackError> {
+    /// As [`Log::for_each`].
+    fn read_all(&self) -> Result<Vec<R>, LogError> {
         let mut all = Vec::new();
         self.for_each(&mut |record| all.push(record))?;
         Ok(all)
@@ -239,3 +243,8 @@ pub trait FeedbackLog: Send + Sync {
     /// What is wrong, for a readiness probe; `None` while the log keeps what it is given.
     fn trouble(&self) -> Option<String>;
 }
+
+/// Feedback, kept for good.
+pub type FeedbackLog = dyn Log<FeedbackRecord>;
+/// Who did what, kept for good.
+pub type AuditLog = dyn Log<audit::AuditRecord>;

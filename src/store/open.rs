@@ -1,7 +1,8 @@
 //! Opening the stores of a data directory so that a server always starts.
 //!
 //! `directory/lock` is held as long as the process lives, so that two servers never write to one directory.
-//! `directory/twins` is the database of twins, `directory/feedback.log` the feedback.
+//! `directory/twins` is the database of twins, `directory/feedback.log` the feedback, `directory/audit.log` who did what,
+//! `directory/tokens` the ids of tokens that were used.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -12,12 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    FeedbackLog, TwinStore,
+    AuditLog, FeedbackLog, Log, TwinStore,
     journal::Journal,
     memory::{ClosedLog, MemoryLog, MemoryStore},
+    replay::{ClosedGuard, FileGuard, MemoryGuard, ReplayGuard},
     sled::{self, OpenedTwins, SledSettings},
 };
 
@@ -43,7 +45,11 @@ pub struct Stores {
     /// Twins.
     pub twins: Arc<dyn TwinStore>,
     /// Feedback.
-    pub feedback: Arc<dyn FeedbackLog>,
+    pub feedback: Arc<FeedbackLog>,
+    /// Who did what.
+    pub audit: Arc<AuditLog>,
+    /// Which tokens were used.
+    pub replay: Arc<dyn ReplayGuard>,
     /// What the operator should know, in sentences; each was logged too.
     pub warnings: Vec<String>,
     /// Released when the process ends or this is dropped.
@@ -60,6 +66,8 @@ pub fn open(settings: &StoreSettings) -> Stores {
         return Stores {
             twins: Arc::new(MemoryStore::new().limited_to(TWINS_IN_MEMORY)),
             feedback: Arc::new(MemoryLog::new()),
+            audit: Arc::new(MemoryLog::new()),
+            replay: Arc::new(MemoryGuard::default()),
             warnings: vec![warning],
             _lock: None,
         };
@@ -72,6 +80,8 @@ pub fn open(settings: &StoreSettings) -> Stores {
             return Stores {
                 twins: in_memory(reason.clone()),
                 feedback: Arc::new(ClosedLog::new(reason.clone())),
+                audit: Arc::new(ClosedLog::new(reason.clone())),
+                replay: Arc::new(ClosedGuard(reason.clone())),
                 warnings: vec![reason],
                 _lock: None,
             };
@@ -79,10 +89,14 @@ pub fn open(settings: &StoreSettings) -> Stores {
     };
     let mut warnings = Vec::new();
     let twins = open_twins(&directory.join("twins"), &settings.twins, &mut warnings);
-    let feedback = open_feedback(&directory.join("feedback.log"), &mut warnings);
+    let feedback = open_log("feedback log", &directory.join("feedback.log"), &mut warnings);
+    let audit = open_log("audit log", &directory.join("audit.log"), &mut warnings);
+    let replay = open_replay(&directory.join("tokens"), &mut warnings);
     Stores {
         twins,
         feedback,
+        audit,
+        replay,
         warnings,
         _lock: Some(lock),
     }
@@ -110,18 +124,21 @@ fn open_twins(directory: &Path, settings: &SledSettings, warnings: &mut Vec<Stri
     }
 }
 
-fn open_feedback(path: &Path, warnings: &mut Vec<String>) -> Arc<dyn FeedbackLog> {
-    match Journal::open(path) {
+fn open_log<R>(name: &'static str, path: &Path, warnings: &mut Vec<String>) -> Arc<dyn Log<R>>
+where
+    R: Serialize + DeserializeOwned + 'static,
+{
+    match Journal::open(name, path) {
         Ok((journal, found)) => {
             if found.torn > 0 {
                 warnings.push(format!(
-                    "{} bytes of an unfinished feedback record were cut off",
+                    "{} bytes of an unfinished record of the {name} were cut off",
                     found.torn
                 ));
             }
             if found.account.damaged > 0 || found.account.missing > 0 {
                 warnings.push(format!(
-                    "the feedback log holds {} damaged lines and lacks {} records",
+                    "the {name} holds {} damaged lines and lacks {} records",
                     found.account.damaged, found.account.missing
                 ));
             }
@@ -129,9 +146,21 @@ fn open_feedback(path: &Path, warnings: &mut Vec<String>) -> Arc<dyn FeedbackLog
         }
         Err(error) => {
             let reason = format!("{} cannot be opened: {error}", path.display());
-            tracing::error!("{reason}; feedback is refused");
+            tracing::error!("{reason}; what should be written there is refused");
             warnings.push(reason.clone());
             Arc::new(ClosedLog::new(reason))
+        }
+    }
+}
+
+fn open_replay(path: &Path, warnings: &mut Vec<String>) -> Arc<dyn ReplayGuard> {
+    match FileGuard::open(path) {
+        Ok(guard) => Arc::new(guard),
+        Err(error) => {
+            let reason = format!("{} cannot be used: {error}", path.display());
+            tracing::error!("{reason}; callers with tokens are refused");
+            warnings.push(reason.clone());
+            Arc::new(ClosedGuard(reason))
         }
     }
 }
@@ -174,7 +203,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::store::{FeedbackError, contract};
+    use crate::store::{LogError, contract};
 
     fn at(directory: &Path) -> StoreSettings {
         StoreSettings {
@@ -210,7 +239,7 @@ mod tests {
         assert!(second.twins.trouble().unwrap().contains("another process"));
         assert!(matches!(
             second.feedback.append(&contract::record(1)),
-            Err(FeedbackError::Closed(_))
+            Err(LogError::Closed(_))
         ));
         second
             .twins

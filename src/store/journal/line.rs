@@ -1,8 +1,7 @@
-//! One line of the feedback log: `J1 <number> <checksum> <JSON>`.
+//! One line of a log: `J1 <number> <checksum> <JSON>`.
 
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
-
-use crate::store::FeedbackRecord;
 
 /// Longest line that is read, bytes: the largest record, and room for what stands before it.
 pub const MAX: usize = super::MAX_RECORD + 256;
@@ -18,7 +17,7 @@ pub fn write(out: &mut Vec<u8>, number: u64, json: &[u8]) {
 }
 
 /// Number and record of a line without its end, or `None` when it is not exactly as it was written.
-pub fn read(line: &[u8]) -> Option<(u64, FeedbackRecord)> {
+pub fn read<R: DeserializeOwned>(line: &[u8]) -> Option<(u64, R)> {
     let line = std::str::from_utf8(line).ok()?;
     let mut parts = line.splitn(4, ' ');
     if parts.next()? != MARK {

@@ -9,18 +9,18 @@ use std::{
 };
 
 use super::*;
-use crate::store::contract::record;
+use crate::store::{FeedbackRecord, contract::record};
 
 fn number(record: &FeedbackRecord) -> u64 {
     record.feedback["card"].as_u64().unwrap()
 }
 
-fn numbers(journal: &Journal) -> Vec<u64> {
+fn numbers(journal: &Journal<FeedbackRecord>) -> Vec<u64> {
     journal.read_all().unwrap().iter().map(number).collect()
 }
 
 fn filled(path: &Path, count: u64) {
-    let (journal, _) = Journal::open(path).unwrap();
+    let (journal, _) = Journal::<FeedbackRecord>::open("feedback log", path).unwrap();
     for n in 1..=count {
         journal.append(&record(n)).unwrap();
     }
@@ -31,7 +31,7 @@ fn records_come_back_in_order_and_after_a_restart() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("feedback.log");
     filled(&path, 3);
-    let (journal, found) = Journal::open(&path).unwrap();
+    let (journal, found) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
     assert_eq!(
         found,
         Found {
@@ -62,10 +62,10 @@ fn records_come_back_in_order_and_after_a_restart() {
 fn too_large_a_record_is_refused_and_harms_nothing() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("feedback.log");
-    let (journal, _) = Journal::open(&path).unwrap();
+    let (journal, _) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
     let mut large = record(1);
     large.feedback = "x".repeat(MAX_RECORD).into();
-    assert!(matches!(journal.append(&large), Err(FeedbackError::TooLarge { .. })));
+    assert!(matches!(journal.append(&large), Err(LogError::TooLarge { .. })));
     large.feedback = "x".repeat(MAX_RECORD - 200).into();
     journal.append(&large).unwrap();
     assert_eq!(journal.read_all().unwrap(), [large]);
@@ -87,7 +87,7 @@ fn a_tail_torn_anywhere_is_cut_off() {
         + 1;
     for end in second_end..whole.len() {
         fs::write(&path, &whole[..end]).unwrap();
-        let (journal, found) = Journal::open(&path).unwrap();
+        let (journal, found) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
         // But for its end of line, the last record is whole.
         let kept = if end == whole.len() - 1 {
             vec![1, 2, 3]
@@ -98,7 +98,7 @@ fn a_tail_torn_anywhere_is_cut_off() {
         assert_eq!(found.torn, if kept.len() == 3 { 0 } else { (end - second_end) as u64 });
         journal.append(&record(9)).unwrap();
         drop(journal);
-        let (journal, found) = Journal::open(&path).unwrap();
+        let (journal, found) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
         assert_eq!(numbers(&journal).last(), Some(&9));
         assert_eq!(
             (found.account.damaged, found.account.missing, found.torn),
@@ -121,7 +121,7 @@ fn a_tail_of_zeros_or_without_end_is_cut_off() {
             .unwrap()
             .write_all(&tail)
             .unwrap();
-        let (journal, found) = Journal::open(&path).unwrap();
+        let (journal, found) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
         assert_eq!(found.torn, tail.len() as u64);
         assert_eq!(numbers(&journal), [1, 2]);
     }
@@ -145,7 +145,10 @@ fn every_flipped_byte_is_noticed_and_costs_at_most_the_two_records_it_touches() 
                 // The last end of line alone costs nothing, and is mended.
                 assert_eq!((scan.account.whole, scan.torn, scan.unended), (4, 0, true));
                 fs::write(&path, &bytes).unwrap();
-                assert_eq!(numbers(&Journal::open(&path).unwrap().0), [1, 2, 3, 4]);
+                assert_eq!(
+                    numbers(&Journal::<FeedbackRecord>::open("feedback log", &path).unwrap().0),
+                    [1, 2, 3, 4]
+                );
                 assert_eq!(fs::read(&path).unwrap(), whole);
             } else {
                 assert_eq!(scan.account.whole, if whole[at] == b'\n' { 2 } else { 3 }, "byte {at}");
@@ -173,7 +176,7 @@ fn a_line_that_vanished_is_missed() {
         .map(|(_, line)| line)
         .collect();
     fs::write(&path, without.join("\n") + "\n").unwrap();
-    let (journal, found) = Journal::open(&path).unwrap();
+    let (journal, found) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
     assert_eq!(
         found.account,
         Account {
@@ -186,7 +189,7 @@ fn a_line_that_vanished_is_missed() {
     // A line that was copied is not a second record.
     let twice = text.clone() + text.lines().next().unwrap() + "\n";
     fs::write(&path, twice).unwrap();
-    let (_, found) = Journal::open(&path).unwrap();
+    let (_, found) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
     assert_eq!(
         found.account,
         Account {
@@ -201,7 +204,7 @@ fn a_line_that_vanished_is_missed() {
 fn threads_share_syncs_and_lose_nothing() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("feedback.log");
-    let (journal, _) = Journal::open(&path).unwrap();
+    let (journal, _) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..8 {
             let journal = &journal;
@@ -213,7 +216,10 @@ fn threads_share_syncs_and_lose_nothing() {
     assert_eq!(all, (0..200).collect::<Vec<_>>());
     drop(journal);
     assert_eq!(
-        Journal::open(&path).unwrap().1.account,
+        Journal::<FeedbackRecord>::open("feedback log", &path)
+            .unwrap()
+            .1
+            .account,
         Account {
             whole: 200,
             ..Account::default()
@@ -281,7 +287,8 @@ fn on_disk(bytes: &[u8]) -> Vec<u64> {
 fn after_a_loss_of_power_every_acknowledged_record_is_there() {
     let disk = Arc::new(Disk::default());
     disk.slow.store(true, Ordering::Relaxed);
-    let journal = Journal::over(PathBuf::new(), Box::new(Cable(Arc::clone(&disk))), 1, 0);
+    let journal =
+        Journal::<FeedbackRecord>::over("feedback log", PathBuf::new(), Box::new(Cable(Arc::clone(&disk))), 1, 0);
     let acknowledged = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for thread in 0..8 {
@@ -311,18 +318,19 @@ fn after_a_loss_of_power_every_acknowledged_record_is_there() {
 #[test]
 fn a_full_disk_refuses_and_recovers() {
     let disk = Arc::new(Disk::default());
-    let journal = Journal::over(PathBuf::new(), Box::new(Cable(Arc::clone(&disk))), 1, 0);
+    let journal =
+        Journal::<FeedbackRecord>::over("feedback log", PathBuf::new(), Box::new(Cable(Arc::clone(&disk))), 1, 0);
     journal.append(&record(1)).unwrap();
     for room in [0, 1, 30, 100] {
         *disk.room.lock().unwrap() = Some(room);
-        assert!(matches!(journal.append(&record(7)), Err(FeedbackError::Write(_))));
+        assert!(matches!(journal.append(&record(7)), Err(LogError::Write(_))));
         assert_eq!(journal.trouble(), None);
     }
     journal.append(&record(2)).unwrap();
     let durable = disk.durable.lock().unwrap().clone();
     assert_eq!(on_disk(&durable), [1, 2], "nothing that was refused is there");
     assert_eq!(
-        scan(&mut durable.as_slice(), u64::MAX, &mut |_| {})
+        scan(&mut durable.as_slice(), u64::MAX, &mut |_: FeedbackRecord| {})
             .unwrap()
             .account
             .missing,
@@ -334,7 +342,8 @@ fn a_full_disk_refuses_and_recovers() {
 fn after_a_failed_sync_or_cut_nothing_is_promised_any_more() {
     for by_cut in [false, true] {
         let disk = Arc::new(Disk::default());
-        let journal = Journal::over(PathBuf::new(), Box::new(Cable(Arc::clone(&disk))), 1, 0);
+        let journal =
+            Journal::<FeedbackRecord>::over("feedback log", PathBuf::new(), Box::new(Cable(Arc::clone(&disk))), 1, 0);
         journal.append(&record(1)).unwrap();
         if by_cut {
             *disk.room.lock().unwrap() = Some(10);
@@ -342,10 +351,10 @@ fn after_a_failed_sync_or_cut_nothing_is_promised_any_more() {
         } else {
             disk.sync_fails.store(true, Ordering::Relaxed);
         }
-        assert!(matches!(journal.append(&record(2)), Err(FeedbackError::Poisoned(_))));
+        assert!(matches!(journal.append(&record(2)), Err(LogError::Poisoned(_))));
         disk.sync_fails.store(false, Ordering::Relaxed);
         assert!(
-            matches!(journal.append(&record(3)), Err(FeedbackError::Poisoned(_))),
+            matches!(journal.append(&record(3)), Err(LogError::Poisoned(_))),
             "a later sync proves nothing"
         );
         assert!(journal.trouble().is_some());
@@ -359,7 +368,7 @@ const CHILD: &str = "JUMEAU_TEST_JOURNAL";
 #[test]
 fn child_writes_until_it_is_killed() {
     let Some(path) = std::env::var_os(CHILD) else { return };
-    let (journal, found) = Journal::open(Path::new(&path)).unwrap();
+    let (journal, found) = Journal::<FeedbackRecord>::open("feedback log", Path::new(&path)).unwrap();
     let start = found.account.whole;
     // Whatever happens to the parent or to a lock, this process ends, and with it the pipe that the parent reads.
     std::thread::spawn(|| {
@@ -417,7 +426,7 @@ fn killed_writers_lose_nothing() {
         child.wait().unwrap();
         seen.pop();
         kept.extend(seen);
-        let (journal, found) = Journal::open(&path).unwrap();
+        let (journal, found) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
         assert_eq!((found.account.damaged, found.account.missing), (0, 0), "round {round}");
         let there: std::collections::HashSet<_> = numbers(&journal).into_iter().collect();
         let lost = kept.iter().filter(|n| !there.contains(n)).count();
@@ -443,7 +452,7 @@ fn cost_of_a_durable_append() {
     let home = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
     for threads in [1_u64, 8, 32] {
         let path = home.path().join(format!("{threads}.log"));
-        let (journal, _) = Journal::open(&path).unwrap();
+        let (journal, _) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
         let times = Mutex::new(Vec::new());
         let begun = Instant::now();
         std::thread::scope(|scope| {
