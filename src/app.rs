@@ -11,15 +11,17 @@ use actix_web::web;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
+    backend::{self, Backend},
     cds::advisor::Advisor,
     demo::{CLIENT_ID, Demo, FHIR_PATH},
-    fhir::{allow_list::AllowList, client::Client, terminology::Terminology},
+    fhir::{client::Client, terminology::Terminology},
     http::{
         health::{self, Checks, State},
         measure, server,
     },
     model::catalog::Catalog,
     operations::{self, Operations},
+    outbound::{Outbound, allow_list::AllowList},
     service::{Handle, Parts, TwinAdvisor},
     settings::Settings,
     smart::{
@@ -141,10 +143,12 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     let stores = store::open::open(&settings.store);
     let mut warnings: Vec<String> = errors.iter().map(|e| format!("not served: {e}")).collect();
     warnings.extend(stores.warnings.iter().cloned());
-    let checks = Arc::new(checks(errors.len(), &stores));
+    let mut checks = checks(errors.len(), &stores);
+    let outbound = Arc::new(Outbound::new(&settings.outbound)?);
+    let audit = Arc::clone(&stores.audit);
     let twins_asked = TwinAdvisor::new(Parts {
         catalog,
-        client: Client::new(&settings.fhir).map_err(|e| e.to_string())?,
+        client: Client::new(&settings.fhir, Arc::clone(&outbound)).map_err(|e| e.to_string())?,
         terminology,
         stores,
         zone: settings.zone().map_err(|e| e.to_string())?,
@@ -153,13 +157,24 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         offer: settings.services.offer,
         launch: Arc::clone(&launch),
     });
-    let operations = Operations::new(
-        settings.operations.clone(),
-        Arc::clone(&twins_asked),
-        &settings.fhir.allow,
-    )?;
-    let operations = web::Data::new(operations);
-    let advisor = Arc::new(Handle(twins_asked));
+    let advisor = Arc::new(Handle(Arc::clone(&twins_asked)));
+    let types = smart::scopes::types(advisor.services());
+    let backend = Arc::new(Backend::new(&settings.backend, &types, Arc::clone(&outbound))?);
+    if !settings.backend.is_empty() {
+        let backend = Arc::clone(&backend);
+        checks = checks.with("backend access", move || match backend.is_failing() {
+            false => State::Fine,
+            true => State::Degraded("a FHIR server gives no access token; the log says why"),
+        });
+    }
+    let checks = Arc::new(checks);
+    let operations = web::Data::new(Operations::new(operations::Parts {
+        settings: settings.operations.clone(),
+        advisor: twins_asked,
+        backend: Arc::clone(&backend),
+        audit,
+        allowed: &settings.fhir.allow,
+    })?);
     let demo = match mode {
         Mode::Production => None,
         Mode::Demo => {
@@ -186,14 +201,21 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     // A demonstration has nothing to hide.
     let public = settings.metrics.public || mode == Mode::Demo;
     let zone = settings.zone().map_err(|e| e.to_string())?;
-    let readable = AllowList::new(&settings.fhir.allow, settings.fhir.loopback_http).map_err(|e| e.to_string())?;
+    let readable =
+        AllowList::new("fhir.allow", &settings.fhir.allow, settings.fhir.loopback_http).map_err(|e| e.to_string())?;
     let pages = mode == Mode::Demo || !settings.smart.issuer.is_empty();
     let slot = web::Data::new(smart::Slot::new());
+    for base in backend.bases().filter(|base| readable.admit(base).is_none()) {
+        let warning = format!("backend {base}: not in fhir.allow, so that it cannot be read");
+        tracing::warn!("{warning}");
+        warnings.push(warning);
+    }
     let extra = {
         let slot = slot.clone();
         move |config: &mut web::ServiceConfig| {
             health::configure(config, &checks, public);
             operations::configure(config, operations.clone());
+            backend::configure(config, Arc::clone(&backend));
             if let Some(demo) = &demo {
                 crate::demo::configure(config, demo.clone());
             }
@@ -210,7 +232,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
             Mode::Demo => at_home(settings.smart, address),
             Mode::Production => settings.smart,
         };
-        let smart = Smart::new(smart, asked, zone)?;
+        let smart = Smart::new(smart, asked, zone, outbound)?;
         let outside = smart
             .issuers
             .iter()

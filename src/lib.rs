@@ -8,6 +8,7 @@
 
 pub mod advice;
 pub mod app;
+pub mod backend;
 pub mod cds;
 pub mod cli;
 pub mod dataset;
@@ -20,6 +21,7 @@ pub mod lang;
 pub mod metrics;
 pub mod model;
 pub mod operations;
+pub mod outbound;
 pub mod page;
 pub mod patient;
 pub mod plot;

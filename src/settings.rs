@@ -6,9 +6,11 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
 use crate::{
+    backend::settings::BackendSettings,
     fhir::client::FhirSettings,
     http::{measure::MetricsSettings, settings::HttpSettings},
     operations::settings::OperationsSettings,
+    outbound::OutboundSettings,
     smart::settings::SmartSettings,
     store::open::StoreSettings,
     telemetry::{LogSettings, TelemetrySettings},
@@ -25,6 +27,12 @@ pub struct Settings {
     pub http: HttpSettings,
     /// FHIR servers.
     pub fhir: FhirSettings,
+    /// Requests to other servers.
+    #[serde(default)]
+    pub outbound: OutboundSettings,
+    /// FHIR servers with an access of our own.
+    #[serde(default)]
+    pub backend: Vec<BackendSettings>,
     /// Twins.
     pub models: ModelSettings,
     /// Services.
@@ -156,6 +164,7 @@ impl Settings {
 
     fn check(&self) -> Result<(), SettingsError> {
         self.http.check().map_err(SettingsError)?;
+        self.outbound.check().map_err(SettingsError)?;
         self.smart.check().map_err(SettingsError)?;
         self.operations.check().map_err(SettingsError)?;
         self.telemetry.otel.check().map_err(SettingsError)?;

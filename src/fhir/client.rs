@@ -1,32 +1,35 @@
 //! Asking the caller's FHIR server for what the caller did not send. Specification: CDS Hooks 2.0.1, "FHIR Resource
 //! Access"; FHIR R4, "RESTful API".
 //!
-//! The server is on the [allow list](super::allow_list), and everything about it is bounded all the same: time, pages,
-//! requests, bytes. No redirect is followed, no proxy is used, and no link that leads away from the base URL. The
-//! access token goes to that base and nowhere else. Errors and logs hold neither URLs (patient ids), nor tokens, nor
-//! bodies; whoever configures logging should know that the HTTP library itself logs host names at debug level.
+//! The server is on the [allow list](crate::outbound::allow_list), and everything about it is bounded all the same: pages,
+//! requests and bytes here, the rest where all requests [go out](crate::outbound). No link is followed that leads away from
+//! the base URL. The access token goes to that base and nowhere else. Errors and logs hold neither URLs (patient ids), nor
+//! tokens, nor bodies.
 
 use std::{
     collections::HashSet,
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
+    sync::{Arc, atomic::AtomicU64},
+    time::Instant,
 };
 
-use reqwest::{
-    StatusCode,
-    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
-    redirect,
-};
+use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::timeout_at;
 use url::Url;
 
 use super::{
-    allow_list::{AllowList, AllowListError, Base},
+    heed::{self, Unheeded},
     page::{Face, face},
+    server_version::{Asked, Versions},
 };
-use crate::cds::request::{FhirAccess, Secret};
+use crate::{
+    cds::request::FhirAccess,
+    outbound::{
+        self, Accept, Authorization, Limit, Outbound,
+        allow_list::{AllowList, AllowListError, Base},
+        take,
+    },
+};
 
 #[cfg(test)]
 #[path = "client_tests.rs"]
@@ -41,8 +44,6 @@ pub struct FhirSettings {
     /// Whether `http://127.0.0.1`, `http://localhost` and `http://[::1]` may be asked on any port. For demonstrations
     /// and tests only: callers can then reach every such port of this machine. Default: no.
     pub loopback_http: bool,
-    /// Milliseconds until a connection must stand. Default 1000.
-    pub connect_ms: u64,
     /// Largest answer, bytes after decompression. Default 8 MiB.
     pub answer_bytes: u64,
     /// All answers of one call together, bytes after decompression. Default 32 MiB.
@@ -60,7 +61,6 @@ impl Default for FhirSettings {
         Self {
             allow: Vec::new(),
             loopback_http: false,
-            connect_ms: 1000,
             answer_bytes: 8 * 1024 * 1024,
             call_bytes: 32 * 1024 * 1024,
             pages: 10,
@@ -68,17 +68,6 @@ impl Default for FhirSettings {
             parallel: 8,
         }
     }
-}
-
-/// Why there is no client. Found at start.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// See [`AllowListError`].
-    #[error(transparent)]
-    AllowList(#[from] AllowListError),
-    /// The HTTP library cannot start, for example because the system's certificates cannot be read.
-    #[error("no HTTP client can be made: {0}; are the system's CA certificates installed?")]
-    Http(String),
 }
 
 /// Why a query has no answer. Says nothing that is secret or about a patient.
@@ -129,9 +118,37 @@ pub enum Failure {
     /// A resource, but not of the type that was asked for; a search gives a Bundle.
     #[error("the FHIR server answered with another type of resource than asked for")]
     OtherType,
+    /// The server failed several times in a row and is left alone for a while.
+    #[error("the FHIR server failed several times in a row and is not asked for some seconds")]
+    Resting,
+    /// Too many requests to it are under way.
+    #[error("too many requests to the FHIR server are under way")]
+    Busy,
+    /// It ignored a parameter of the search, and sent only a part of what it found.
+    #[error(
+        "the FHIR server ignored a parameter of the search (its link `self` lacks it, or other patients' data came) and sent only a \
+         part of what it found"
+    )]
+    Unheeded,
+    /// It speaks neither R4 nor R4B.
+    #[error("the FHIR server speaks neither FHIR R4 nor R4B (fhirVersion at its /metadata)")]
+    OtherVersion,
     /// The requests of this call are used up.
     #[error("this call needs more requests to the FHIR server than are allowed")]
     Budget,
+}
+
+impl From<outbound::Failure> for Failure {
+    fn from(failure: outbound::Failure) -> Self {
+        match failure {
+            outbound::Failure::Unreachable => Self::Unreachable,
+            outbound::Failure::BrokenOff => Self::BrokenOff,
+            outbound::Failure::Timeout => Self::Timeout,
+            outbound::Failure::TooLarge => Self::TooLarge,
+            outbound::Failure::Resting => Self::Resting,
+            outbound::Failure::Busy => Self::Busy,
+        }
+    }
 }
 
 /// What a query gave.
@@ -143,56 +160,41 @@ pub struct Answer {
     pub partial: bool,
 }
 
-/// The one HTTP client of this server.
+/// Reads from the FHIR servers of its list.
 #[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    outbound: Arc<Outbound>,
     allow: AllowList,
     settings: FhirSettings,
+    versions: Versions,
 }
 
 impl Client {
     /// Sets the client up; no request is made.
     ///
     /// # Errors
-    /// [`ClientError`], for the operator.
-    pub fn new(settings: &FhirSettings) -> Result<Self, ClientError> {
-        let allow = AllowList::new(&settings.allow, settings.loopback_http)?;
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            ACCEPT,
-            HeaderValue::from_static("application/fhir+json, application/json"),
-        );
-        // A server that does not know a search parameter must say so; ignoring it would return another patient's data.
-        headers.insert(
-            HeaderName::from_static("prefer"),
-            HeaderValue::from_static("handling=strict"),
-        );
-        let http = reqwest::Client::builder()
-            .default_headers(headers)
-            .user_agent(concat!("jumeau/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(Duration::from_millis(settings.connect_ms.max(1)))
-            .build()
-            .map_err(|error| ClientError::Http(error.to_string()))?;
+    /// [`AllowListError`], for the operator.
+    pub fn new(settings: &FhirSettings, outbound: Arc<Outbound>) -> Result<Self, AllowListError> {
         Ok(Self {
-            http,
-            allow,
+            outbound,
+            allow: AllowList::new("fhir.allow", &settings.allow, settings.loopback_http)?,
             settings: settings.clone(),
+            versions: Versions::default(),
         })
     }
 
-    /// Begins the requests of one call, all of which end before `deadline`.
+    /// Begins the requests of one call about a patient, all of which end before `deadline`.
     ///
     /// # Errors
     /// [`Failure::NotAllowed`] or [`Failure::BadToken`]; nothing was sent then.
-    pub fn session(&self, access: &FhirAccess, deadline: Instant) -> Result<Session<'_>, Failure> {
+    pub fn session(&self, access: &FhirAccess, patient_id: &str, deadline: Instant) -> Result<Session<'_>, Failure> {
+        let base = self.allow.admit(&access.server).ok_or(Failure::NotAllowed)?;
+        let bearer = |token| Authorization::bearer(token).ok_or(Failure::BadToken);
         Ok(Session {
             client: self,
-            base: self.allow.admit(&access.server).ok_or(Failure::NotAllowed)?,
-            token: access.token.as_ref().map(bearer).transpose()?,
+            base,
+            authorization: access.token.as_ref().map(|token| bearer(token.reveal())).transpose()?,
+            patient: patient_id.into(),
             deadline,
             requests: AtomicU64::new(self.settings.requests.into()),
             bytes: AtomicU64::new(self.settings.call_bytes),
@@ -206,19 +208,13 @@ impl Client {
     }
 }
 
-fn bearer(token: &Secret) -> Result<HeaderValue, Failure> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal())).map_err(|_| Failure::BadToken)?;
-    // Not printed by `Debug`, not kept in the index of HTTP/2's header compression.
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 /// The requests of one call to one server.
 #[derive(Debug)]
 pub struct Session<'a> {
     client: &'a Client,
     base: Base,
-    token: Option<HeaderValue>,
+    authorization: Option<Authorization>,
+    patient: Arc<str>,
     deadline: Instant,
     /// Left.
     requests: AtomicU64,
@@ -233,10 +229,8 @@ impl Session<'_> {
     /// [`Failure`] when there is no first page. Trouble with a later page makes the answer partial.
     pub async fn query(&self, relative: &str) -> Result<Answer, Failure> {
         let url = self.base.query(relative).ok_or(Failure::BadQuery)?;
-        let (path, search) = match relative.split_once('?') {
-            Some((path, _)) => (path, true),
-            None => (relative, false),
-        };
+        let (path, sent) = relative.split_once('?').unwrap_or((relative, ""));
+        let search = relative.contains('?');
         let first = self.request(&url, !search).await?;
         let expected = if search {
             "Bundle"
@@ -249,14 +243,28 @@ impl Session<'_> {
         if first.face.kind != expected {
             return Err(Failure::OtherType);
         }
+        let unheeded = heed::unheeded(sent, first.face.self_link.as_deref());
         let mut answer = Answer {
             pages: vec![first.raw],
             partial: false,
         };
         if let Some(next) = first.face.next {
+            // What is all there can be sorted out here; of everybody's data nothing more is asked for.
+            if search && (unheeded == Unheeded::Patient || first.others) {
+                return Err(Failure::Unheeded);
+            }
             self.follow(&url, next, &mut answer).await;
         }
+        if search && answer.partial && unheeded != Unheeded::Nothing {
+            return Err(Failure::Unheeded);
+        }
         Ok(answer)
+    }
+
+    /// Asks which version of FHIR the server speaks, or is reminded of it.
+    #[must_use]
+    pub fn server_version(&self) -> Asked {
+        self.client.versions.ask(&self.client.outbound, &self.base)
     }
 
     /// The pages that follow a Bundle which came from elsewhere (prefetch), the Bundle itself not included.
@@ -296,90 +304,74 @@ impl Session<'_> {
                 return;
             };
             answer.pages.push(page.raw);
+            if page.others && page.face.next.is_some() {
+                answer.partial = true;
+                return;
+            }
             next = page.face.next;
             pages = pages.saturating_add(1);
         }
     }
 
     async fn request(&self, url: &Url, read: bool) -> Result<Page, Failure> {
-        if take(&self.requests, 1).is_none() {
+        if !take(&self.requests, 1) {
             return Err(Failure::Budget);
         }
-        let body = timeout_at(self.deadline.into(), self.body(url, read))
-            .await
-            .map_err(|_| Failure::Timeout)??;
-        parse(body).await
-    }
-
-    async fn body(&self, url: &Url, read: bool) -> Result<Vec<u8>, Failure> {
-        let mut request = self.client.http.get(url.clone());
-        if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, token.clone());
+        let limit = Limit {
+            answer: self.client.settings.answer_bytes,
+            shared: Some(&self.bytes),
+        };
+        let outbound = &self.client.outbound;
+        let asked = outbound.get(url, Accept::Fhir, self.authorization.as_ref(), limit, self.deadline);
+        let answer = asked.await?;
+        match answer.status {
+            StatusCode::OK => parse(answer.body, Arc::clone(&self.patient)).await,
+            StatusCode::UNAUTHORIZED => Err(Failure::Unauthorized),
+            StatusCode::FORBIDDEN => Err(Failure::Forbidden),
+            StatusCode::NOT_FOUND | StatusCode::GONE if read => Err(Failure::NotFound),
+            status if status.is_redirection() => Err(Failure::Redirect),
+            status => Err(Failure::Status(status.as_u16())),
         }
-        let mut response = request.send().await.map_err(|error| without_url(&error))?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::UNAUTHORIZED => return Err(Failure::Unauthorized),
-            StatusCode::FORBIDDEN => return Err(Failure::Forbidden),
-            StatusCode::NOT_FOUND | StatusCode::GONE if read => return Err(Failure::NotFound),
-            status if status.is_redirection() => return Err(Failure::Redirect),
-            status => return Err(Failure::Status(status.as_u16())),
-        }
-        let limit = self.client.settings.answer_bytes;
-        if response.content_length().is_some_and(|length| length > limit) {
-            return Err(Failure::TooLarge);
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| without_url(&error))? {
-            let total = (body.len() as u64).saturating_add(chunk.len() as u64);
-            if total > limit || take(&self.bytes, chunk.len() as u64).is_none() {
-                return Err(Failure::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
-}
-
-/// The kind of a transport error. The error itself holds the URL, and with it the patient's id, so it ends here.
-fn without_url(error: &reqwest::Error) -> Failure {
-    if error.is_connect() {
-        Failure::Unreachable
-    } else if error.is_timeout() {
-        Failure::Timeout
-    } else {
-        Failure::BrokenOff
     }
 }
 
 struct Page {
+    /// Without resources of other patients.
     raw: Box<RawValue>,
     face: Face,
+    /// Whether there were any.
+    others: bool,
 }
 
 /// Above this size, reading is moved away from the thread that serves other calls.
 const LARGE: usize = 128 * 1024;
 
-async fn parse(body: Vec<u8>) -> Result<Page, Failure> {
+async fn parse(body: Vec<u8>, patient: Arc<str>) -> Result<Page, Failure> {
     let page = if body.len() > LARGE {
-        tokio::task::spawn_blocking(move || read(body)).await.ok().flatten()
+        let read = move || read(body, &patient);
+        tokio::task::spawn_blocking(read).await.ok().flatten()
     } else {
-        read(body)
+        read(body, &patient)
     };
     page.ok_or(Failure::NotJson)
 }
 
-fn read(body: Vec<u8>) -> Option<Page> {
+fn read(body: Vec<u8>, patient: &str) -> Option<Page> {
     let text = String::from_utf8(body).ok()?;
     let face = face(&text)?;
+    let (mut raw, mut others) = (RawValue::from_string(text).ok()?, 0);
+    if face.kind == "Bundle" {
+        (raw, others) = heed::own(raw, patient);
+    }
+    if others > 0 {
+        tracing::warn!(
+            others,
+            "a FHIR server sent resources of other patients, which were dropped"
+        );
+    }
     Some(Page {
-        raw: RawValue::from_string(text).ok()?,
+        raw,
         face,
+        others: others > 0,
     })
-}
-
-/// Takes from what is left, if there is enough.
-fn take(left: &AtomicU64, amount: u64) -> Option<u64> {
-    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount))
-        .ok()
 }

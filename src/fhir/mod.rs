@@ -8,7 +8,6 @@
 //! order shows.
 
 pub mod alleles;
-pub mod allow_list;
 pub mod bundle;
 pub mod categories;
 pub mod choose;
@@ -21,6 +20,7 @@ pub mod drafts;
 pub mod drugs;
 pub mod effective;
 pub mod facts;
+pub mod heed;
 pub mod inferred;
 pub mod medications;
 pub mod observations;
@@ -33,6 +33,7 @@ pub mod prefetch;
 pub mod references;
 pub mod remarks;
 pub mod results;
+pub mod server_version;
 pub mod strength;
 pub mod sums;
 pub mod template;

@@ -35,6 +35,10 @@ struct All {
     cache: Family<Labels<2>, Counter>,
     fhir: Family<Labels<1>, Counter>,
     fhir_time: Times<0>,
+    retries: Counter,
+    not_asked: Family<Labels<1>, Counter>,
+    breakers: Gauge,
+    tokens: Family<Labels<1>, Counter>,
     store: Family<Labels<1>, Counter>,
     checks: Family<Labels<1>, Gauge>,
     memory: Gauge,
@@ -58,6 +62,10 @@ impl All {
             cache: Family::default(),
             fhir: Family::default(),
             fhir_time: Family::new_with_constructor(times),
+            retries: Counter::default(),
+            not_asked: Family::default(),
+            breakers: Gauge::default(),
+            tokens: Family::default(),
             store: Family::default(),
             checks: Family::default(),
             memory: Gauge::default(),
@@ -105,6 +113,26 @@ impl All {
             "Time of queries to FHIR servers, all pages of one together",
             Unit::Seconds,
             all.fhir_time.clone(),
+        );
+        registry.register(
+            "outbound_retries",
+            "Requests sent again because a server asked to be asked later (429, 503)",
+            all.retries.clone(),
+        );
+        registry.register(
+            "outbound_not_sent",
+            "Requests not sent, by reason: resting (the server failed several times in a row), busy (too many to it under way)",
+            all.not_asked.clone(),
+        );
+        registry.register(
+            "outbound_breakers_open",
+            "Servers that are left alone now because they failed several times in a row",
+            all.breakers.clone(),
+        );
+        registry.register(
+            "backend_tokens",
+            "Access tokens of our own asked for, by outcome",
+            all.tokens.clone(),
         );
         registry.register(
             "store_failures",
@@ -216,6 +244,26 @@ pub fn fhir_query(outcome: &'static str, started: Instant) {
     ALL.fhir_time
         .get_or_create(&[])
         .observe(started.elapsed().as_secs_f64());
+}
+
+/// A request to another server was sent again.
+pub fn outbound_retried() {
+    ALL.retries.inc();
+}
+
+/// A request to another server was not sent; `why` in a word of ours.
+pub fn outbound_refused(why: &'static str) {
+    ALL.not_asked.get_or_create(&[("reason", why.to_owned())]).inc();
+}
+
+/// So many more servers are left alone, or fewer.
+pub fn breakers_open(change: i64) {
+    ALL.breakers.inc_by(change);
+}
+
+/// An access token of our own was asked for; `outcome` in a word of ours.
+pub fn backend_token(outcome: &'static str) {
+    ALL.tokens.get_or_create(&[("outcome", outcome.to_owned())]).inc();
 }
 
 /// Something could not be read or written; `store` is `twins`, `feedback`, …

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::service::TwinAdvisor;
+use crate::{backend::Backend, service::TwinAdvisor, store::AuditLog};
 use jobs::Jobs;
 use kept::Kept;
 use settings::OperationsSettings;
@@ -45,28 +45,49 @@ pub struct Operations {
     jobs: Jobs,
     turns: Semaphore,
     started: Timestamp,
+    backend: Arc<Backend>,
+    audit: Arc<AuditLog>,
+}
+
+/// What [`Operations`] are made from.
+pub struct Parts<'a> {
+    /// As configured.
+    pub settings: OperationsSettings,
+    /// The twins.
+    pub advisor: Arc<TwinAdvisor>,
+    /// Access to FHIR servers.
+    pub backend: Arc<Backend>,
+    /// Who did what.
+    pub audit: Arc<AuditLog>,
+    /// FHIR servers that may be asked.
+    pub allowed: &'a [String],
 }
 
 /// Who calls.
 pub struct Caller {
     /// Whose patients it may ask about.
     pub tenant: String,
+    /// Who it is, for the audit log.
+    pub name: String,
 }
 
 impl Operations {
-    /// For these twins; `allowed` are the FHIR servers that may be asked.
+    /// Puts the parts together.
     ///
     /// # Errors
     /// Which setting cannot work.
-    pub fn new(settings: OperationsSettings, advisor: Arc<TwinAdvisor>, allowed: &[String]) -> Result<Self, String> {
+    pub fn new(parts: Parts<'_>) -> Result<Self, String> {
+        let settings = parts.settings;
         settings.check()?;
         Ok(Self {
-            server: run::default_server(settings.server.as_ref(), allowed),
+            server: run::default_server(settings.server.as_ref(), parts.allowed),
             kept: Kept::new(settings.keep, settings.keep_bytes),
             jobs: Jobs::new(settings.jobs, settings.keep, settings.keep_bytes),
             turns: Semaphore::new(settings.parallel),
             started: Timestamp::now(),
-            advisor,
+            advisor: parts.advisor,
+            backend: parts.backend,
+            audit: parts.audit,
             settings,
         })
     }
@@ -122,6 +143,7 @@ pub fn configure(config: &mut web::ServiceConfig, operations: web::Data<Operatio
 fn caller_of(_request: &HttpRequest) -> Caller {
     Caller {
         tenant: "local".to_owned(),
+        name: "anybody".to_owned(),
     }
 }
 

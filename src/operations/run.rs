@@ -18,7 +18,9 @@ use crate::{
     cds::{advisor::CallError, request::FhirAccess},
     fhir::client,
     http::error::Failure,
+    metrics,
     service::ask::{Answer, Ask, LeftOut, Record},
+    store::audit::{self, Action, AuditRecord},
 };
 
 impl Operations {
@@ -30,11 +32,44 @@ impl Operations {
         language: &'static str,
         deadline: Instant,
     ) -> Reply {
+        let (action, subject) = match request.operation {
+            Operation::Erase => (Action::Erase, None),
+            Operation::Twin => (Action::Read, request.twin.clone()),
+            Operation::Evaluate | Operation::Simulate => (Action::Evaluate, request.twin.clone()),
+        };
+        let patient = audit::patient(&caller.tenant, &request.subject.patient);
         let done = match request.operation {
             Operation::Erase => self.erase(&caller, &request.subject).await,
             _ => self.ask(&caller, request, language, deadline).await,
         };
-        done.unwrap_or_else(Reply::from)
+        let record = AuditRecord {
+            at: Timestamp::now(),
+            tenant: caller.tenant.clone(),
+            caller: caller.name.clone(),
+            action,
+            // What the caller wrote in the place of a twin may be anything.
+            subject: subject.filter(|id| self.advisor.twins().any(|twin| twin.file.id == *id)),
+            patient: Some(patient),
+            outcome: if done.is_ok() { "done" } else { "failed" }.to_owned(),
+        };
+        match self.note(record).await {
+            Ok(()) => done.unwrap_or_else(Reply::from),
+            Err(failure) => failure.into(),
+        }
+    }
+
+    /// Writes an entry into the audit log. What cannot be accounted for is not handed out.
+    async fn note(&self, record: AuditRecord) -> Result<(), Failure> {
+        let audit = Arc::clone(&self.audit);
+        match tokio::task::spawn_blocking(move || audit.append(&record)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                metrics::store_failed("audit");
+                tracing::error!(%error, "an operation could not be entered into the audit log");
+                Err(Failure::internal())
+            }
+            Err(_) => Err(Failure::internal()),
+        }
     }
 
     async fn ask(
@@ -54,14 +89,15 @@ impl Operations {
             );
             return Err(Failure::new(StatusCode::NOT_FOUND, "not-found", text));
         }
-        let (record, server) = match request.record {
-            Some(record) => (Record::Sent(record), request.subject.server),
+        let (record, access) = match request.record {
+            Some(record) => (Record::Sent(record), None),
             None => {
-                let access = self.access(caller, &request.subject).await?;
-                let server = access.server.clone();
-                (Record::On(access), Some(server))
+                let access = self.access(caller, &request.subject, deadline).await?;
+                (Record::On(access.clone()), Some(access))
             }
         };
+        let server = access.as_ref().map(|access| access.server.clone());
+        let server = server.or(request.subject.server);
         let ask = Ask {
             tenant: caller.tenant.clone(),
             patient: request.subject.patient.clone(),
@@ -72,6 +108,9 @@ impl Operations {
             deadline,
         };
         let answers = self.advisor.ask(ask).await;
+        if let Some(access) = access.filter(|_| answers.iter().any(is_unauthorized)) {
+            self.backend.rejected(&caller.tenant, &access).await;
+        }
         if let Some(failure) = failed(&answers) {
             return Err(failure);
         }
@@ -87,14 +126,17 @@ impl Operations {
     }
 
     /// How a record is reached that is not sent along.
-    async fn access(&self, _caller: &Caller, subject: &Subject) -> Result<FhirAccess, Failure> {
-        let server = subject.server.clone().or_else(|| self.server.clone());
-        let server = server.ok_or_else(|| {
+    async fn access(&self, caller: &Caller, subject: &Subject, deadline: Instant) -> Result<FhirAccess, Failure> {
+        let server = subject.server.as_ref().or(self.server.as_ref()).ok_or_else(|| {
             let text = "It is not clear on which FHIR server the patient is: send the record along (parameter record, a Bundle), \
                  give subject as an absolute URL, or have operations.server set.";
             Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "required", text)
         })?;
-        Ok(FhirAccess { server, token: None })
+        let access = self.backend.access(&caller.tenant, server, deadline).await;
+        access.map_err(|trouble| {
+            let text = format!("No access token for the FHIR server could be had: {trouble}.");
+            Failure::new(StatusCode::BAD_GATEWAY, "transient", text)
+        })
     }
 
     async fn erase(&self, caller: &Caller, subject: &Subject) -> Result<Reply, Failure> {
@@ -134,6 +176,14 @@ fn failed(answers: &[Answer]) -> Option<Failure> {
     errors.all(|error| error.is_some()).then(|| failure(first)).flatten()
 }
 
+/// Whether the FHIR server did not accept the token.
+fn is_unauthorized(answer: &Answer) -> bool {
+    let Err(LeftOut::Lacking(lacking)) = &answer.said else {
+        return false;
+    };
+    lacking.failures.contains(&client::Failure::Unauthorized)
+}
+
 fn failure(why: &LeftOut) -> Option<Failure> {
     let new = |status, code, text: String| Some(Failure::new(status, code, text));
     match why {
@@ -151,11 +201,11 @@ fn failure(why: &LeftOut) -> Option<Failure> {
         LeftOut::Error(error) => Some(Failure::from(error.clone())),
         LeftOut::Lacking(lacking) => {
             let keys = lacking.keys.join(", ");
-            let why = lacking
-                .failure
-                .map_or_else(|| "they could not be asked for".to_owned(), |f| f.to_string());
-            let (status, code) = match lacking.failure {
+            let why = lacking.failures.first();
+            let said = why.map_or_else(|| "they could not be asked for".to_owned(), ToString::to_string);
+            let (status, code) = match why {
                 Some(client::Failure::NotAllowed) => (StatusCode::UNPROCESSABLE_ENTITY, "security"),
+                Some(client::Failure::OtherVersion) => (StatusCode::UNPROCESSABLE_ENTITY, "not-supported"),
                 Some(client::Failure::NotFound) => (StatusCode::NOT_FOUND, "not-found"),
                 Some(client::Failure::Unauthorized | client::Failure::Forbidden) => {
                     (StatusCode::BAD_GATEWAY, "forbidden")
@@ -163,7 +213,7 @@ fn failure(why: &LeftOut) -> Option<Failure> {
                 Some(client::Failure::Timeout) => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
                 _ => (StatusCode::BAD_GATEWAY, "transient"),
             };
-            new(status, code, format!("The record could not be read, {why}: {keys}."))
+            new(status, code, format!("The record could not be read, {said}: {keys}."))
         }
     }
 }

@@ -39,7 +39,7 @@ use crate::{
     },
     fhir::{
         client::Client,
-        prefetch::{Gathered, KeyState, Query, gather},
+        prefetch::{Gathered, Query, gather},
         terminology::Terminology,
     },
     metrics,
@@ -184,13 +184,9 @@ impl Member {
             return Ok(());
         }
         let named = self.pairs().filter(|(query, _)| lacking.contains(&query.key.as_str()));
-        let failure = view.states.values().find_map(|state| match state {
-            KeyState::FetchFailed(failure) => Some(*failure),
-            _ => None,
-        });
         Err(Lacking {
             keys: named.map(|(_, under)| under.to_owned()).collect(),
-            failure,
+            failures: view.failures().collect(),
         })
     }
 }

@@ -81,14 +81,16 @@ pub enum LeftOut {
 pub struct Lacking {
     /// The keys of the service.
     pub keys: Vec<String>,
-    /// Why one of the queries failed, if that is the reason.
-    pub failure: Option<Failure>,
+    /// Why queries failed, where that is the reason.
+    pub failures: Vec<Failure>,
 }
 
 impl From<Lacking> for CallError {
     fn from(lacking: Lacking) -> Self {
+        let why: BTreeSet<String> = lacking.failures.iter().map(|failure| format!("; {failure}")).collect();
+        let why: String = why.into_iter().collect();
         Self::MissingData(format!(
-            "needed and neither in prefetch nor to be had from fhirServer: {}",
+            "needed and neither in prefetch nor to be had from fhirServer: {}{why}",
             lacking.keys.join(", ")
         ))
     }

@@ -97,7 +97,7 @@ async fn configuration(smart: &Smart, issuer: &Issuer) -> Result<Arc<Configurati
         return Ok(known);
     }
     let url = issuer.configuration_url().ok_or(Trouble::Configuration)?;
-    let body = smart.outside.get(url, None).await?;
+    let body = smart.outside.get(&url, None).await?;
     Ok(issuer.remember(Configuration::read(&body, issuer)?))
 }
 

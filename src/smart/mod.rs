@@ -12,7 +12,6 @@
 //! Tokens stay in the memory of this process and end with the session. Nothing that a browser sends is repeated on a page or in the
 //! log.
 
-pub mod assertion;
 pub mod callback;
 pub mod configuration;
 pub mod cookie;
@@ -57,6 +56,7 @@ use self::{
 };
 use crate::{
     cds::{advisor::Advisor, request::Hook},
+    outbound::Outbound,
     page,
 };
 
@@ -98,7 +98,12 @@ impl Smart {
     ///
     /// # Errors
     /// In words for the operator, naming the setting.
-    pub fn new(settings: SmartSettings, advisor: Arc<dyn Advisor>, zone: TimeZone) -> Result<Self, String> {
+    pub fn new(
+        settings: SmartSettings,
+        advisor: Arc<dyn Advisor>,
+        zone: TimeZone,
+        outbound: Arc<Outbound>,
+    ) -> Result<Self, String> {
         settings.check()?;
         let url = settings.public_url.as_deref().unwrap_or_default();
         let issuers = settings.issuer.iter().map(|issuer| Issuer::new(issuer).map(Arc::new));
@@ -111,7 +116,7 @@ impl Smart {
         Ok(Self {
             public: public(url)?,
             issuers: issuers.collect::<Result<_, _>>()?,
-            outside: Outside::new()?,
+            outside: Outside(outbound),
             types: scopes::types(advisor.services()),
             twins,
             launches: Kept::new(LAUNCHES),

@@ -114,7 +114,7 @@ async fn person(smart: &Smart, session: &Session) -> Option<Person> {
     let base = &session.issuer.base;
     let path = base.path().trim_end_matches('/');
     let url = base.join(&format!("{path}/Patient/{}", session.patient)).ok()?;
-    let body = smart.outside.get(url, Some(&session.token)).await.ok()?;
+    let body = smart.outside.get(&url, Some(&session.token)).await.ok()?;
     Person::read(&body, &session.patient)
 }
 

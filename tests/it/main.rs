@@ -8,14 +8,17 @@
 )]
 
 mod architecture;
+mod backend;
 mod cards;
 mod conformance;
 mod docs;
 mod forecast;
 mod metrics;
 mod mimic;
+mod misbehaving;
 mod openapi;
 mod operations;
+mod outside;
 mod server;
 mod smart;
 mod smart_ehr;

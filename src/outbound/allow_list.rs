@@ -1,4 +1,4 @@
-//! Which FHIR servers may be asked.
+//! Which servers may be asked.
 //!
 //! A hook call names its FHIR server, so without a list a caller could make this server send requests, with a token and
 //! a patient id in them, to any address. Entries and addresses are compared as parsed URLs: scheme, host and port as
@@ -10,22 +10,26 @@
 
 use url::{Host, Url};
 
-/// What is wrong with the `[fhir]` settings. Found at start.
+/// What is wrong with a list in the settings. Found at start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AllowListError {
     /// Not a URL at all.
     #[error(
-        "fhir.allow: `{entry}` is not a URL ({reason}); write a base URL such as `https://fhir.hospital.example/r4`"
+        "{setting}: `{entry}` is not a URL ({reason}); write a base URL such as `https://fhir.hospital.example/r4`"
     )]
     NotUrl {
+        /// Name of the setting.
+        setting: &'static str,
         /// As configured.
         entry: String,
         /// From the parser.
         reason: String,
     },
-    /// A URL, but not one that names a FHIR server.
-    #[error("fhir.allow: `{entry}` {problem}; write a base URL such as `https://fhir.hospital.example/r4`")]
+    /// A URL, but not one that names a server.
+    #[error("{setting}: `{entry}` {problem}; write a base URL such as `https://fhir.hospital.example/r4`")]
     NotBase {
+        /// Name of the setting.
+        setting: &'static str,
         /// As configured.
         entry: String,
         /// In words.
@@ -41,22 +45,24 @@ pub struct AllowList {
 }
 
 impl AllowList {
-    /// Reads the entries. An entry with `http:` is taken as a decision to send tokens in clear, and is logged as such.
+    /// Reads the entries of the setting of that name. An entry with `http:` is taken as a decision to send tokens in clear, and is logged as such.
     ///
     /// # Errors
     /// [`AllowListError`] for the first entry that is no base URL.
-    pub fn new<S: AsRef<str>>(entries: &[S], loopback_http: bool) -> Result<Self, AllowListError> {
+    pub fn new<S: AsRef<str>>(
+        setting: &'static str,
+        entries: &[S],
+        loopback_http: bool,
+    ) -> Result<Self, AllowListError> {
         let bases = entries
             .iter()
-            .map(|entry| Base::configured(entry.as_ref()))
+            .map(|entry| Base::configured(setting, entry.as_ref()))
             .collect::<Result<Vec<_>, _>>()?;
         for base in bases.iter().filter(|base| base.url.scheme() == "http") {
-            tracing::warn!(server = %base.url, "this FHIR server is asked without encryption, as configured");
+            tracing::warn!(server = %base.url, "this server is asked without encryption, as configured");
         }
         if loopback_http {
-            tracing::warn!(
-                "FHIR servers on this machine are asked on any port (loopback_http): for demonstrations only"
-            );
+            tracing::warn!("servers on this machine are asked on any port (loopback_http): for demonstrations only");
         }
         Ok(Self { bases, loopback_http })
     }
@@ -81,7 +87,7 @@ fn is_loopback_http(url: &Url) -> bool {
         }
 }
 
-/// Base URL of one FHIR server, under which every request to it lies.
+/// Base URL of one server, under which every request to it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
     /// Without credentials, query, fragment and final slash (the root path alone keeps it, as URLs do).
@@ -89,12 +95,14 @@ pub struct Base {
 }
 
 impl Base {
-    fn configured(entry: &str) -> Result<Self, AllowListError> {
+    fn configured(setting: &'static str, entry: &str) -> Result<Self, AllowListError> {
         let url = Url::parse(entry.trim()).map_err(|error| AllowListError::NotUrl {
+            setting,
             entry: entry.to_owned(),
             reason: error.to_string(),
         })?;
         Self::of(&url).map_err(|problem| AllowListError::NotBase {
+            setting,
             entry: entry.to_owned(),
             problem,
         })
@@ -198,7 +206,7 @@ mod tests {
 
     #[test]
     fn table() {
-        let list = AllowList::new(&ENTRIES, false).unwrap();
+        let list = AllowList::new("fhir.allow", &ENTRIES, false).unwrap();
         for yes in [
             "https://fhir.hospital.example/r4",
             "https://fhir.hospital.example/r4/",
@@ -256,7 +264,7 @@ mod tests {
 
     #[test]
     fn loopback_is_three_spellings_and_only_when_asked_for() {
-        let list = AllowList::new::<&str>(&[], true).unwrap();
+        let list = AllowList::new::<&str>("fhir.allow", &[], true).unwrap();
         for yes in [
             "http://127.0.0.1:1/",
             "http://127.0.0.1",
@@ -302,7 +310,7 @@ mod tests {
             "https://x.example/%2e%2e%2fx",
             "",
         ] {
-            let error = AllowList::new(&[bad], false).unwrap_err().to_string();
+            let error = AllowList::new("fhir.allow", &[bad], false).unwrap_err().to_string();
             assert!(error.contains("https://fhir.hospital.example/r4"), "{error}");
         }
     }
@@ -313,7 +321,7 @@ mod tests {
             ("https://x.example/r4/", "https://x.example/r4/"),
             ("https://x.example", "https://x.example/"),
         ] {
-            let list = AllowList::new(&[server], false).unwrap();
+            let list = AllowList::new("fhir.allow", &[server], false).unwrap();
             let base = list.admit(&Url::parse(server).unwrap()).unwrap();
             for good in [
                 "Patient/123",
@@ -344,7 +352,7 @@ mod tests {
 
     #[test]
     fn links_stay_under_the_base() {
-        let list = AllowList::new(&["https://x.example/r4"], false).unwrap();
+        let list = AllowList::new("fhir.allow", &["https://x.example/r4"], false).unwrap();
         let base = list.admit(&Url::parse("https://x.example/r4").unwrap()).unwrap();
         let from = base.query("Observation?patient=1").unwrap();
         for (link, target) in [
