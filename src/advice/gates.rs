@@ -26,8 +26,6 @@ pub struct Refusal {
     pub urgency: Urgency,
     /// Whether a new level would help: offered as an order.
     pub order_level: bool,
-    /// Everything that the twin cannot do without and the record does not hold; empty when that is not the reason.
-    pub lacks: Vec<Lack>,
 }
 
 /// Something that a twin cannot do without.
@@ -64,8 +62,20 @@ impl Refusal {
             help,
             urgency: Urgency::Info,
             order_level: false,
-            lacks: Vec::new(),
         }
+    }
+
+    /// Whether it is for data that are lacking: [`lacks`] names all of them.
+    #[must_use]
+    pub fn is_for_lack(&self) -> bool {
+        let reasons = [
+            "age-missing",
+            "sex-missing",
+            "covariate-missing",
+            "covariate-stale",
+            "category-missing",
+        ];
+        reasons.contains(&self.reason)
     }
 
     /// The same, said as a warning.
@@ -178,7 +188,6 @@ pub fn check(
             },
             urgency: rule.urgency,
             order_level: false,
-            lacks: Vec::new(),
         });
     }
     missing(file, facts, now, zone, language)?;
@@ -187,7 +196,8 @@ pub fn check(
 }
 
 /// Everything that the twin cannot do without and the record does not hold, the most basic first.
-fn lacks(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone) -> Vec<Lack> {
+#[must_use]
+pub fn lacks(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone) -> Vec<Lack> {
     let mut lacks = Vec::new();
     if file.age_input.is_some() && age_years(facts, now, zone).is_none() {
         lacks.push(Lack::BirthDate);
@@ -218,7 +228,7 @@ fn lacks(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone) -> Vec
 fn missing(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone, language: &str) -> Result<(), Refusal> {
     let lacks = lacks(file, facts, now, zone);
     let title = |name: &str| file.title(name, language).to_owned();
-    let refusal = match lacks.first() {
+    Err(match lacks.first() {
         None => return Ok(()),
         Some(Lack::BirthDate) => Refusal::new("age-missing", "refuse-age-missing", "help-age-missing", []),
         Some(Lack::Sex) => Refusal::new("sex-missing", "refuse-sex-missing", "help-sex-missing", []),
@@ -237,8 +247,7 @@ fn missing(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone, lang
             let args = [("item", title(name))];
             Refusal::new("category-missing", "refuse-missing", "help-missing", args)
         }
-    };
-    Err(Refusal { lacks, ..refusal })
+    })
 }
 
 /// Whether the patient lies within the limits of the twin.
@@ -306,7 +315,6 @@ fn unstable(file: &TwinFile, facts: &Facts, now: Timestamp) -> Result<(), Refusa
                 help: Phrase::Text(rule.help.clone()),
                 urgency: rule.urgency,
                 order_level: true,
-                lacks: Vec::new(),
             });
         }
     }

@@ -260,12 +260,12 @@ fn treatments(
         now,
         ..context(advisor, &inquiry.call, &[])
     };
-    let one = |(n, raw): (usize, &Box<RawValue>)| {
+    let one = |(n, raw): (usize, &RawValue)| {
         let wrong = |why: &str| {
             let message = format!("treatment {}: {why}", n + 1);
             CallError::BadRequest(message)
         };
-        let (orders, _) = read_draft_orders(&[raw.as_ref()], &file.needs, &advisor.terminology, &context);
+        let (orders, _) = read_draft_orders(&[raw], &file.needs, &advisor.terminology, &context);
         let order = orders.first().ok_or_else(|| {
             wrong("not a MedicationRequest for this twin's drug and patient; code the drug as the twin's file does and name the patient as subject")
         })?;
@@ -275,7 +275,8 @@ fn treatments(
             wrong(&wording.say(id, []))
         })
     };
-    inquiry.treatments.iter().enumerate().map(one).collect()
+    let treatments = inquiry.treatments.iter().map(AsRef::as_ref);
+    treatments.enumerate().map(one).collect()
 }
 
 /// What a hook is told.

@@ -7,7 +7,7 @@ use super::{cards::Case, picture, services};
 use crate::{
     advice::{
         decide::{Decision, Evaluated},
-        gates::{Lack, Refusal},
+        gates::{Lack, Refusal, lacks},
         outcome::{Advised as Whole, Outcome},
         present::KnownFrom,
     },
@@ -284,17 +284,18 @@ fn used(case: &Case<'_>) -> Vec<Source> {
 }
 
 fn refused(case: &Case<'_>, refusal: &Refusal) -> Refused {
-    let wording = case.reader.wording;
+    let (reader, file) = (case.reader, &case.definition.file);
+    let lacks = if refusal.is_for_lack() {
+        lacks(file, case.facts, reader.now, reader.zone)
+    } else {
+        Vec::new()
+    };
     let level = refusal.order_level.then(|| case.level_suggestion()).flatten();
     Refused {
         reason: refusal.reason,
-        what: wording.phrase(&refusal.what),
-        help: wording.phrase(&refusal.help),
-        required: refusal
-            .lacks
-            .iter()
-            .map(|lack| required(&case.definition.file, lack))
-            .collect(),
+        what: reader.wording.phrase(&refusal.what),
+        help: reader.wording.phrase(&refusal.help),
+        required: lacks.iter().map(|lack| required(file, lack)).collect(),
         offers: level.and_then(offer).into_iter().collect(),
     }
 }

@@ -366,7 +366,8 @@ fn every_reason_for_no_advice_is_a_code() {
 fn a_departure_is_found() {
     let good = crate::support::read("profiles/examples/evaluate.json");
     assert_eq!(problems(&good), [""; 0]);
-    let spoilt = |kind: &str, change: fn(&mut Value)| {
+    type Change = fn(&mut Value);
+    let spoilt = |kind: &str, change: Change| {
         let mut bad = good.clone();
         let entries = bad["entry"].as_array_mut().unwrap();
         let entry = entries
@@ -376,7 +377,7 @@ fn a_departure_is_found() {
         change(&mut entry["resource"]);
         problems(&bad)
     };
-    let cases: [(&str, fn(&mut Value)); 9] = [
+    let cases: [(&str, Change); 9] = [
         ("GuidanceResponse", |r| r["status"] = "in-progress".into()),
         ("GuidanceResponse", |r| r["status"] = "failure".into()),
         ("GuidanceResponse", |r| {
