@@ -1,7 +1,9 @@
 # syntax=docker/dockerfile:1
 # One static-enough binary on a distroless base: no shell, no package manager, a user that is not root.
 #   docker build -t jumeau .
-#   docker run --read-only --cap-drop ALL --security-opt no-new-privileges -v jumeau-data:/data -p 8080:8080 jumeau
+#   docker run --read-only --cap-drop ALL --security-opt no-new-privileges -v jumeau-data:/data -p 8080:8080 \
+#     -v ./my.toml:/config/my.toml:ro jumeau serve --config /config/my.toml --listen 0.0.0.0:8080 --data /data
+# Callers need tokens (docs/integration/ehr.md); to try it without, -e JUMEAU__AUTH__REQUIRED=false and no command.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .

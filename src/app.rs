@@ -1,6 +1,7 @@
 //! Puts the parts together and runs the server: the only place that knows every concrete type.
 
 use std::{
+    collections::BTreeMap,
     io::IsTerminal as _,
     net::SocketAddr,
     sync::{Arc, OnceLock},
@@ -9,20 +10,26 @@ use std::{
 
 use actix_web::web;
 use indicatif::{ProgressBar, ProgressStyle};
+use url::Url;
 
 use crate::{
+    auth::Verifier,
     backend::{self, Backend},
     cds::advisor::Advisor,
     demo::{CLIENT_ID, Demo, FHIR_PATH},
-    fhir::{client::Client, terminology::Terminology},
+    fhir::{
+        client::{Client, FhirSettings},
+        terminology::Terminology,
+    },
     http::{
+        guard::Guard,
         health::{self, Checks, State},
         measure, server,
     },
     model::catalog::Catalog,
     operations::{self, Operations},
     outbound::{Outbound, allow_list::AllowList},
-    service::{Handle, Parts, TwinAdvisor},
+    service::{Handle, Parts, TenantParts, TwinAdvisor},
     settings::Settings,
     smart::{
         self, Smart,
@@ -143,12 +150,15 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     let stores = store::open::open(&settings.store);
     let mut warnings: Vec<String> = errors.iter().map(|e| format!("not served: {e}")).collect();
     warnings.extend(stores.warnings.iter().cloned());
-    let mut checks = checks(errors.len(), &stores);
     let outbound = Arc::new(Outbound::new(&settings.outbound)?);
+    let verifier = verifier(&settings, mode, &outbound, &stores)?;
+    let mut checks = checks(errors.len(), &stores, verifier.as_ref());
+    let tenants = tenants(&settings, &catalog, &outbound)?;
     let audit = Arc::clone(&stores.audit);
     let twins_asked = TwinAdvisor::new(Parts {
         catalog,
         client: Client::new(&settings.fhir, Arc::clone(&outbound)).map_err(|e| e.to_string())?,
+        tenants,
         terminology,
         stores,
         zone: settings.zone().map_err(|e| e.to_string())?,
@@ -173,7 +183,8 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         advisor: twins_asked,
         backend: Arc::clone(&backend),
         audit,
-        allowed: &settings.fhir.allow,
+        tenants: settings.tenant.iter().map(|t| (t.id.clone(), t.fhir.clone())).collect(),
+        allowed: settings.fhir.allow.clone(),
     })?);
     let demo = match mode {
         Mode::Production => None,
@@ -201,11 +212,15 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     // A demonstration has nothing to hide.
     let public = settings.metrics.public || mode == Mode::Demo;
     let zone = settings.zone().map_err(|e| e.to_string())?;
-    let readable =
-        AllowList::new("fhir.allow", &settings.fhir.allow, settings.fhir.loopback_http).map_err(|e| e.to_string())?;
+    let fhir = settings.fhir.clone();
+    let lists: BTreeMap<String, Vec<String>> = settings.tenant.iter().map(|t| (t.id.clone(), t.fhir.clone())).collect();
+    let readable = move |tenant: &str, base: &Url| {
+        let list = lists.get(tenant).unwrap_or(&fhir.allow);
+        AllowList::new("fhir", list, fhir.loopback_http).is_ok_and(|list| list.admit(base).is_some())
+    };
     let pages = mode == Mode::Demo || !settings.smart.issuer.is_empty();
     let slot = web::Data::new(smart::Slot::new());
-    for base in backend.bases().filter(|base| readable.admit(base).is_none()) {
+    for (_, base) in backend.bases().filter(|(tenant, base)| !readable(tenant, base)) {
         let warning = format!("backend {base}: not in fhir.allow, so that it cannot be read");
         tracing::warn!("{warning}");
         warnings.push(warning);
@@ -225,18 +240,21 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         }
     };
     let asked: Arc<dyn Advisor> = advisor.clone();
-    let (server, address) = server::serve(settings.http, advisor, extra)
+    let guard = verifier.map_or(Guard::Open, Guard::Tokens);
+    let public_url = settings.http.public()?;
+    let (server, address) = server::serve(settings.http, advisor, guard, extra)
         .map_err(|e| format!("{listen} cannot be listened on: {e}; choose another with --listen"))?;
     if pages {
+        let public_url = public_url.map_or_else(|| here(address), Ok)?;
         let smart = match mode {
-            Mode::Demo => at_home(settings.smart, address),
+            Mode::Demo => at_home(settings.smart, &public_url),
             Mode::Production => settings.smart,
         };
-        let smart = Smart::new(smart, asked, zone, outbound)?;
+        let smart = Smart::new(smart, public_url, asked, zone, outbound)?;
         let outside = smart
             .issuers
             .iter()
-            .filter(|issuer| readable.admit(&issuer.base).is_none());
+            .filter(|issuer| !readable(&issuer.tenant, &issuer.base));
         for issuer in outside {
             let warning = format!(
                 "smart.issuer {}: not in fhir.allow, so that its pages can read no record",
@@ -261,21 +279,81 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
 }
 
 /// The sample FHIR server as an EHR at which the twin's page is an app.
-fn at_home(mut settings: SmartSettings, mut address: SocketAddr) -> SmartSettings {
-    if address.ip().is_unspecified() {
-        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    let public = settings.public_url.get_or_insert_with(|| format!("http://{address}"));
-    let iss = format!("{}{FHIR_PATH}", public.trim_end_matches('/'));
+fn at_home(mut settings: SmartSettings, public: &Url) -> SmartSettings {
+    let iss = format!("{}{FHIR_PATH}", public.as_str().trim_end_matches('/'));
     settings.issuer.push(IssuerSettings::public(iss, CLIENT_ID.to_owned()));
     settings
 }
 
+/// The address of a server without a public one, for browsers on this machine.
+fn here(mut address: SocketAddr) -> Result<Url, String> {
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    Url::parse(&format!("http://{address}")).map_err(|e| e.to_string())
+}
+
+/// What checks the tokens of callers, unless none are asked for.
+fn verifier(
+    settings: &Settings,
+    mode: Mode,
+    outbound: &Arc<Outbound>,
+    stores: &store::open::Stores,
+) -> Result<Option<Arc<Verifier>>, String> {
+    let (auth, tenants) = (&settings.auth, &settings.tenant);
+    if !auth.required.unwrap_or(mode == Mode::Production) {
+        return Ok(None);
+    }
+    auth.complete(tenants, settings.http.public_url.as_deref())?;
+    let public = settings.http.public_url.as_deref().unwrap_or_default();
+    let verifier = Verifier::new(auth, tenants, public, outbound, Arc::clone(&stores.replay))?;
+    Ok(Some(Arc::new(verifier)))
+}
+
+/// What each tenant has of its own.
+fn tenants(
+    settings: &Settings,
+    catalog: &Catalog,
+    outbound: &Arc<Outbound>,
+) -> Result<BTreeMap<String, TenantParts>, String> {
+    let known = |id: &String| catalog.twins.iter().any(|twin| twin.file.id == *id);
+    let parts = settings.tenant.iter().map(|tenant| {
+        let id = &tenant.id;
+        if let Some(unknown) = tenant.twins.iter().flatten().find(|twin| !known(twin)) {
+            let served: Vec<&str> = catalog.twins.iter().map(|twin| twin.file.id.as_str()).collect();
+            return Err(format!(
+                "tenant {id}: there is no twin {unknown:?}; there are {}",
+                served.join(", ")
+            ));
+        }
+        let fhir = FhirSettings {
+            allow: tenant.fhir.clone(),
+            ..settings.fhir.clone()
+        };
+        let client = Client::new(&fhir, Arc::clone(outbound)).map_err(|e| format!("tenant {id}: {e}"))?;
+        let twins = tenant.twins.clone();
+        Ok((id.clone(), TenantParts { client, twins }))
+    });
+    parts.collect()
+}
+
 /// What must be in order for calls to be answered. Without its twin store the server only forgets twins, which are rebuilt; feedback
 /// that cannot be kept belongs to another server.
-fn checks(not_served: usize, stores: &store::open::Stores) -> Checks {
-    let (twins, feedback) = (Arc::clone(&stores.twins), Arc::clone(&stores.feedback));
-    Checks::default()
+fn checks(not_served: usize, stores: &store::open::Stores, verifier: Option<&Arc<Verifier>>) -> Checks {
+    let (twins, feedback, audit) = (
+        Arc::clone(&stores.twins),
+        Arc::clone(&stores.feedback),
+        Arc::clone(&stores.audit),
+    );
+    let mut checks = Checks::default();
+    if let Some(verifier) = verifier.cloned() {
+        checks = checks.with("keys", move || match verifier.issuers() {
+            (all, able) if able == all => State::Fine,
+            (_, 0) => State::Failing("no public keys of callers could be fetched; the log says why"),
+            _ => State::Degraded("some public keys of callers could not be fetched; the log says why"),
+        });
+    }
+    checks
         .with("models", move || match not_served {
             0 => State::Fine,
             _ => State::Degraded("some twins cannot be served; the log names them"),
@@ -287,6 +365,10 @@ fn checks(not_served: usize, stores: &store::open::Stores) -> Checks {
         .with("feedback log", move || match feedback.trouble() {
             None => State::Fine,
             Some(_) => State::Failing("feedback cannot be kept; the log says why"),
+        })
+        .with("audit log", move || match audit.trouble() {
+            None => State::Fine,
+            Some(_) => State::Failing("what is done cannot be written down; the log says why"),
         })
 }
 

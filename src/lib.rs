@@ -8,6 +8,7 @@
 
 pub mod advice;
 pub mod app;
+pub mod auth;
 pub mod backend;
 pub mod cds;
 pub mod cli;

@@ -6,6 +6,7 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
 use crate::{
+    auth::settings::{AuthSettings, TenantSettings},
     backend::settings::BackendSettings,
     fhir::client::FhirSettings,
     http::{measure::MetricsSettings, settings::HttpSettings},
@@ -49,6 +50,12 @@ pub struct Settings {
     /// FHIR operations for integration engines.
     #[serde(default)]
     pub operations: OperationsSettings,
+    /// Who may call.
+    #[serde(default)]
+    pub auth: AuthSettings,
+    /// Hospitals that share this server.
+    #[serde(default)]
+    pub tenant: Vec<TenantSettings>,
     /// The twin's page as a SMART app.
     #[serde(default)]
     pub smart: SmartSettings,
@@ -165,8 +172,23 @@ impl Settings {
     fn check(&self) -> Result<(), SettingsError> {
         self.http.check().map_err(SettingsError)?;
         self.outbound.check().map_err(SettingsError)?;
+        self.auth.check(&self.tenant).map_err(SettingsError)?;
+        for issuer in &self.smart.issuer {
+            let (iss, tenant) = (&issuer.iss, &issuer.tenant);
+            if !self.tenant.is_empty() && !self.tenant.iter().any(|known| known.id == *tenant) {
+                let message = format!(
+                    "smart.issuer {iss:?}: tenant {tenant:?} is no [[tenant]]; say whose patients its pages show"
+                );
+                return Err(SettingsError(message));
+            }
+        }
         self.smart.check().map_err(SettingsError)?;
         self.operations.check().map_err(SettingsError)?;
+        if !self.smart.issuer.is_empty() && self.http.public_url.is_none() {
+            let message = "http.public_url is missing: the address at which browsers reach the pages of [[smart.issuer]], such as \
+                           https://twins.hospital.example";
+            return Err(SettingsError(message.to_owned()));
+        }
         self.telemetry.otel.check().map_err(SettingsError)?;
         if !(1000..=100_000).contains(&self.models.draws) {
             let message = format!("models.draws is {}: at least 1000, at most 100000", self.models.draws);

@@ -83,9 +83,9 @@ impl Backend {
         self.servers.iter().find(same)
     }
 
-    /// Base URLs of the servers.
-    pub fn bases(&self) -> impl Iterator<Item = &Url> {
-        self.servers.iter().map(|server| &server.base)
+    /// Base URLs of the servers, each with the id of its tenant.
+    pub fn bases(&self) -> impl Iterator<Item = (&str, &Url)> {
+        self.servers.iter().map(|server| (server.tenant.as_str(), &server.base))
     }
 
     /// Whether the last token that was asked for at some server was not had.

@@ -26,6 +26,15 @@ pub enum CallError {
     Busy,
 }
 
+/// The services of a tenant.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    /// Those that answer.
+    pub services: &'a [Service],
+    /// Those of them that discovery lists.
+    pub listed: &'a [Service],
+}
+
 /// Gives advice. Implemented by the application, called by the HTTP layer.
 pub trait Advisor: Send + Sync {
     /// The services that answer, in a stable order.
@@ -33,6 +42,10 @@ pub trait Advisor: Send + Sync {
     /// Those of them that discovery lists.
     fn listed(&self) -> &[Service] {
         self.services()
+    }
+    /// What tenants see that do not see all.
+    fn own(&self) -> Vec<(&str, Own<'_>)> {
+        Vec::new()
     }
     /// Whether calls can be answered now: models compiled, store open. Until then `/ready` says 503.
     fn ready(&self) -> bool {
@@ -47,6 +60,6 @@ pub trait Advisor: Send + Sync {
     ///
     /// The texts of errors are shown to the client: they must not repeat what it sent.
     fn advise(&self, call: HookCall) -> BoxFuture<'_, Result<Response, CallError>>;
-    /// Stores feedback durably, then returns.
-    fn feedback(&self, service_id: &str, entries: Vec<Feedback>) -> BoxFuture<'_, Result<(), CallError>>;
+    /// Stores feedback of a tenant durably, then returns.
+    fn feedback(&self, tenant: &str, service_id: &str, entries: Vec<Feedback>) -> BoxFuture<'_, Result<(), CallError>>;
 }

@@ -112,6 +112,8 @@ pub struct Envelope<'a> {
     pub language: &'static str,
     /// When the answer must be on its way.
     pub deadline: Instant,
+    /// Tenant of the caller, where callers are asked who they are.
+    pub tenant: Option<&'a str>,
 }
 
 /// One call of one service.
@@ -137,7 +139,8 @@ pub struct HookCall {
     pub prefetch: BTreeMap<String, Prefetched>,
     /// The caller's FHIR server; absent when the client sent none or one that is not an http(s) URL.
     pub fhir: Option<FhirAccess>,
-    /// Who calls, for keeping tenants apart: until callers are authenticated, the origin and path of the FHIR server, or `local`.
+    /// For whom, for keeping tenants apart: the caller's tenant. Where callers are not asked who they are, origin and path of the FHIR
+    /// server, since patient ids are those of a server, or `local`.
     pub tenant: String,
     /// Language tag chosen by content negotiation, `en` or `fr`.
     pub language: &'static str,
@@ -196,9 +199,11 @@ impl HookCall {
             None => BTreeMap::new(),
         };
         let fhir = fhir_access(&root)?;
-        let tenant = fhir
-            .as_ref()
-            .map_or_else(|| "local".to_owned(), |access| tenant_of(&access.server));
+        let tenant = match (envelope.tenant, &fhir) {
+            (Some(tenant), _) => tenant.to_owned(),
+            (None, Some(access)) => tenant_of(&access.server),
+            (None, None) => "local".to_owned(),
+        };
         Ok(Self {
             service_id: envelope.service_id.to_owned(),
             hook,

@@ -11,6 +11,7 @@ fn parse_as(body: &[u8], hooks: &[Hook]) -> Result<HookCall, Malformed> {
             hooks,
             language: "en",
             deadline: Instant::now(),
+            tenant: None,
         },
     )
 }

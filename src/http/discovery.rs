@@ -1,12 +1,12 @@
 //! `GET /cds-services`. Specification: CDS Hooks 2.0.1, "Discovery".
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 
-use super::edge::Edge;
+use super::{edge::Edge, guard::caller};
 
-/// Lists the services; the same bytes for everyone.
-pub async fn list(edge: web::Data<Edge>) -> HttpResponse {
+/// Lists the services that the caller sees.
+pub async fn list(request: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "application/json"))
-        .body(edge.discovery.clone())
+        .body(edge.face(caller(&request).as_ref()).discovery.clone())
 }

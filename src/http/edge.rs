@@ -1,6 +1,6 @@
 //! What the handlers share.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use actix_web::web::Bytes;
 use tokio::{
@@ -9,14 +9,25 @@ use tokio::{
 };
 
 use super::{
+    guard::Guard,
     limits::{Budget, Gate},
     settings::HttpSettings,
 };
-use crate::cds::{
-    advisor::Advisor,
-    discovery::{Discovery, Offer, offer},
-    request::Hook,
+use crate::{
+    auth::Caller,
+    cds::{
+        advisor::Advisor,
+        discovery::{Discovery, Offer, Service, offer},
+        request::Hook,
+    },
 };
+
+/// What a tenant sees.
+pub struct Face {
+    /// The discovery answer, written once: it never changes while the server runs.
+    pub discovery: Bytes,
+    offer: Offer,
+}
 
 /// What the handlers share: one for the whole server.
 pub struct Edge {
@@ -24,13 +35,15 @@ pub struct Edge {
     pub advisor: Arc<dyn Advisor>,
     /// As configured.
     pub settings: HttpSettings,
-    /// The discovery answer, written once: it never changes while the server runs.
-    pub discovery: Bytes,
+    /// Whether callers must say who they are.
+    pub guard: Guard,
     /// Lets evaluations in.
     pub gate: Gate,
     /// Counts the bytes of bodies.
     pub budget: Budget,
-    offer: Offer,
+    common: Face,
+    /// Of tenants that do not see all.
+    own: HashMap<String, Face>,
     runtime: Option<Handle>,
 }
 
@@ -39,35 +52,34 @@ impl Edge {
     ///
     /// # Errors
     /// When settings or services cannot work, in words for the operator.
-    pub fn new(settings: HttpSettings, advisor: Arc<dyn Advisor>) -> Result<Self, String> {
+    pub fn new(settings: HttpSettings, advisor: Arc<dyn Advisor>, guard: Guard) -> Result<Self, String> {
         settings.check()?;
-        let offer = offer(advisor.services())?;
-        let discovery = serde_json::to_vec(&Discovery {
-            services: advisor.listed(),
-        })
-        .map_err(|e| e.to_string())?;
+        let common = Face::of(advisor.services(), advisor.listed())?;
+        let own = advisor.own().into_iter();
+        let own = own.map(|(tenant, own)| Ok((tenant.to_owned(), Face::of(own.services, own.listed)?)));
+        let own = own.collect::<Result<_, String>>()?;
         // Evaluations run on the runtime of the caller where it has several threads: then deadlines hold even if an evaluation
         // keeps its thread busy. The threads that read requests have a runtime each, of one thread.
         let runtime = Handle::try_current()
             .ok()
             .filter(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
         Ok(Self {
-            discovery: discovery.into(),
+            common,
+            own,
+            guard,
             gate: Gate::new(settings.max_evaluations, settings.queue),
             budget: Budget::new(settings.body_budget),
             advisor,
             settings,
-            offer,
             runtime,
         })
     }
 
-    /// The service of that id, with its hooks. The id is ours and so may be logged, which that of a URL may not.
+    /// What this caller sees.
     #[must_use]
-    pub fn service(&self, id: &str) -> Option<(&str, &[Hook])> {
-        self.offer
-            .get_key_value(id)
-            .map(|(id, hooks)| (id.as_str(), hooks.as_slice()))
+    pub fn face(&self, caller: Option<&Caller>) -> &Face {
+        let own = caller.and_then(|caller| self.own.get(&*caller.tenant));
+        own.unwrap_or(&self.common)
     }
 
     /// Runs a task that outlives the request.
@@ -80,5 +92,23 @@ impl Edge {
             Some(runtime) => runtime.spawn(task),
             None => tokio::spawn(task),
         }
+    }
+}
+
+impl Face {
+    fn of(services: &[Service], listed: &[Service]) -> Result<Self, String> {
+        let discovery = serde_json::to_vec(&Discovery { services: listed }).map_err(|e| e.to_string())?;
+        Ok(Self {
+            discovery: discovery.into(),
+            offer: offer(services)?,
+        })
+    }
+
+    /// The service of that id, with its hooks. The id is ours and so may be logged, which that of a URL may not.
+    #[must_use]
+    pub fn service(&self, id: &str) -> Option<(&str, &[Hook])> {
+        self.offer
+            .get_key_value(id)
+            .map(|(id, hooks)| (id.as_str(), hooks.as_slice()))
     }
 }

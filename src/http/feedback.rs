@@ -8,8 +8,8 @@ use std::{
 use actix_web::{HttpRequest, HttpResponse, ResponseError, http::StatusCode, web};
 use tracing::Instrument;
 
-use super::{edge::Edge, error::Failure, headers::request_id, limits::read_body};
-use crate::cds::feedback;
+use super::{edge::Edge, error::Failure, guard::caller, headers::request_id, limits::read_body};
+use crate::{auth::LOCAL, cds::feedback};
 
 /// Longest body: feedback is a few hundred bytes for each card.
 const LIMIT: usize = 1 << 20;
@@ -40,7 +40,9 @@ async fn answer<'e>(
     edge: &'e web::Data<Edge>,
     service: &mut &'e str,
 ) -> Result<(), Failure> {
+    let tenant = caller(request).map_or_else(|| LOCAL.into(), |caller| caller.tenant);
     let (known, _) = edge
+        .face(caller(request).as_ref())
         .service(request.match_info().query("id"))
         .ok_or_else(Failure::no_service)?;
     *service = known;
@@ -52,7 +54,7 @@ async fn answer<'e>(
     let id = request_id(request);
     let span = tracing::info_span!("feedback", request = %id, service = known);
     let storing = async move {
-        let result = advisor.feedback(&name, entries).await;
+        let result = advisor.feedback(&tenant, &name, entries).await;
         drop(share);
         result
     };

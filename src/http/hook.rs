@@ -16,6 +16,7 @@ use tracing::Instrument;
 use super::{
     edge::Edge,
     error::Failure,
+    guard::caller,
     headers::request_id,
     language,
     limits::{Share, read_body},
@@ -108,7 +109,9 @@ async fn answer<'e>(
     language: &'static str,
     log: &mut Log<'e>,
 ) -> Result<Response, Failure> {
+    let caller = caller(request);
     let (service, hooks) = edge
+        .face(caller.as_ref())
         .service(request.match_info().query("id"))
         .ok_or_else(Failure::no_service)?;
     log.service = service;
@@ -139,6 +142,7 @@ async fn answer<'e>(
                 hooks: &hooks,
                 language,
                 deadline,
+                tenant: caller.as_ref().map(|caller| &*caller.tenant),
             },
         )
     });

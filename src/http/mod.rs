@@ -22,6 +22,7 @@ pub mod discovery;
 pub mod edge;
 pub mod error;
 pub mod feedback;
+pub mod guard;
 pub mod headers;
 pub mod health;
 pub mod hook;

@@ -5,7 +5,14 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
 
 pub use super::settings::{CorsSettings, HttpSettings, Origins};
-use super::{configure, edge::Edge, headers, idle::Watch, measure};
+use super::{
+    configure,
+    edge::Edge,
+    guard::{self, Guard},
+    headers,
+    idle::Watch,
+    measure,
+};
 use crate::cds::advisor::Advisor;
 
 /// Binds the address and prepares to serve; the server runs while the returned future is awaited, and stops by its handle or
@@ -19,9 +26,10 @@ use crate::cds::advisor::Advisor;
 pub fn serve(
     settings: HttpSettings,
     advisor: Arc<dyn Advisor>,
+    guard: Guard,
     extra: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<(Server, SocketAddr)> {
-    let edge = Edge::new(settings, advisor).map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
+    let edge = Edge::new(settings, advisor, guard).map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
     let edge = web::Data::new(edge);
     let settings = edge.settings.clone();
     let cors = settings.cors.clone();
@@ -31,6 +39,7 @@ pub fn serve(
             .app_data(edge.clone())
             .configure(extra.clone())
             .configure(configure)
+            .wrap(from_fn(guard::guard))
             .wrap(headers::cors(&cors))
             .wrap(from_fn(headers::finish))
             .wrap(from_fn(measure::measure))

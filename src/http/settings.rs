@@ -12,6 +12,9 @@ use url::Url;
 pub struct HttpSettings {
     /// Address and port to listen on. Default `127.0.0.1:8080`: TLS and the outside are a proxy's matter. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where clients reach this server through its proxy, `https://twins.hospital.example`: tokens of callers name it, and the launch
+    /// and redirect addresses of the SMART app begin with it. Default: none.
+    pub public_url: Option<String>,
     /// Threads that read requests. Default: one for each processor.
     pub workers: usize,
     /// Longest body of a hook call in bytes, after decompression. Default 16 MiB: prefetch of long records is large.
@@ -52,6 +55,7 @@ impl Default for HttpSettings {
         let processors = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
             workers: processors,
             body_limit: 16 << 20,
             body_budget: 256 << 20,
@@ -75,6 +79,7 @@ impl HttpSettings {
     /// # Errors
     /// Which setting, and what it must be.
     pub fn check(&self) -> Result<(), String> {
+        self.public()?;
         for (name, value) in [
             ("workers", self.workers),
             ("body_limit", self.body_limit),
@@ -97,6 +102,27 @@ impl HttpSettings {
             }
         }
         Ok(())
+    }
+
+    /// The public address, in the normal form of the URL standard.
+    ///
+    /// # Errors
+    /// What it must be.
+    pub fn public(&self) -> Result<Option<Url>, String> {
+        let Some(text) = &self.public_url else {
+            return Ok(None);
+        };
+        let plain = |url: &Url| {
+            let bare = url.query().is_none() && url.fragment().is_none();
+            matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() && bare
+        };
+        let url = Url::parse(text).ok().filter(plain);
+        let told = || {
+            format!(
+                "http.public_url {text:?} must be an address such as https://twins.hospital.example, without query or fragment"
+            )
+        };
+        url.map(Some).ok_or_else(told)
     }
 }
 

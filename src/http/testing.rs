@@ -13,7 +13,10 @@ use actix_web::{HttpResponse, dev::ServerHandle, rt::System, web};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::server::{CorsSettings, HttpSettings, Origins, serve};
+use super::{
+    guard::Guard,
+    server::{CorsSettings, HttpSettings, Origins, serve},
+};
 use crate::cds::{
     advisor::{Advisor, CallError},
     card::{Card, Coding, Indicator, Response, Source},
@@ -60,7 +63,7 @@ impl Advisor for Fake {
         })
     }
 
-    fn feedback(&self, _: &str, entries: Vec<Feedback>) -> BoxFuture<'_, Result<(), CallError>> {
+    fn feedback(&self, _: &str, _: &str, entries: Vec<Feedback>) -> BoxFuture<'_, Result<(), CallError>> {
         Box::pin(async move {
             match entries.first().map(|entry| entry.card.as_str()) {
                 Some("panic") => panic!("on purpose"),
@@ -151,7 +154,7 @@ impl Running {
         let thread = std::thread::spawn(move || {
             System::new().block_on(async move {
                 let advisor = Arc::new(Fake { services: services() });
-                let (server, address) = serve(settings, advisor, extra).expect("binds");
+                let (server, address) = serve(settings, advisor, Guard::Open, extra).expect("binds");
                 send.send((server.handle(), address)).expect("received");
                 server.await.expect("serves");
             });

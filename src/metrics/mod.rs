@@ -31,6 +31,7 @@ struct All {
     request_time: Times<1>,
     in_flight: Gauge,
     shed: Family<Labels<1>, Counter>,
+    refused: Family<Labels<1>, Counter>,
     evaluations: Times<2>,
     cache: Family<Labels<2>, Counter>,
     fhir: Family<Labels<1>, Counter>,
@@ -58,6 +59,7 @@ impl All {
             request_time: Family::new_with_constructor(times),
             in_flight: Gauge::default(),
             shed: Family::default(),
+            refused: Family::default(),
             evaluations: Family::new_with_constructor(times),
             cache: Family::default(),
             fhir: Family::default(),
@@ -91,6 +93,11 @@ impl All {
             "shed",
             "Calls turned away with 503, by what there was too much of",
             all.shed.clone(),
+        );
+        registry.register(
+            "refused",
+            "Calls answered with 401, by what was wrong with the token",
+            all.refused.clone(),
         );
         registry.register_with_unit(
             "evaluation_duration",
@@ -236,6 +243,11 @@ pub fn looked_up(twin: &str, known: Known) {
     ALL.cache
         .get_or_create(&[("twin", twin.to_owned()), ("result", result.to_owned())])
         .inc();
+}
+
+/// A call was refused for its token; `why` in a word of ours.
+pub fn refused(why: &'static str) {
+    ALL.refused.get_or_create(&[("why", why.to_owned())]).inc();
 }
 
 /// A query to a FHIR server ended; `outcome` in a word of ours, such as `ok`, `unauthorized` or `timeout`.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Operations, base_of,
+    Operations, base_of, caller_of,
     library::library,
     negotiate,
     reply::{FHIR_JSON, Reply, Written},
@@ -70,7 +70,7 @@ pub async fn definition(
     let (kind, id) = named;
     let twin = operations
         .advisor
-        .twins()
+        .twins(&caller_of(&request).tenant)
         .find(|twin| kind == "Library" && twin.file.id == id);
     let written = match twin {
         Some(twin) => Written::of(&Reply::ok(library(twin))),

@@ -23,14 +23,20 @@ mod run;
 pub mod settings;
 mod write;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::{backend::Backend, service::TwinAdvisor, store::AuditLog};
+use crate::{
+    auth::LOCAL,
+    backend::Backend,
+    http::{edge::Edge, guard},
+    service::TwinAdvisor,
+    store::AuditLog,
+};
 use jobs::Jobs;
 use kept::Kept;
 use settings::OperationsSettings;
@@ -39,8 +45,8 @@ use settings::OperationsSettings;
 pub struct Operations {
     advisor: Arc<TwinAdvisor>,
     settings: OperationsSettings,
-    /// Where patients are that a call names without a server.
-    server: Option<Url>,
+    /// Where the patients of a tenant are that a call names without a server.
+    servers: BTreeMap<String, Url>,
     kept: Arc<Kept>,
     jobs: Jobs,
     turns: Semaphore,
@@ -50,7 +56,7 @@ pub struct Operations {
 }
 
 /// What [`Operations`] are made from.
-pub struct Parts<'a> {
+pub struct Parts {
     /// As configured.
     pub settings: OperationsSettings,
     /// The twins.
@@ -59,8 +65,10 @@ pub struct Parts<'a> {
     pub backend: Arc<Backend>,
     /// Who did what.
     pub audit: Arc<AuditLog>,
-    /// FHIR servers that may be asked.
-    pub allowed: &'a [String],
+    /// FHIR servers that may be asked for a tenant, by its id.
+    pub tenants: BTreeMap<String, Vec<String>>,
+    /// FHIR servers that may be asked where there are no tenants.
+    pub allowed: Vec<String>,
 }
 
 /// Who calls.
@@ -76,11 +84,11 @@ impl Operations {
     ///
     /// # Errors
     /// Which setting cannot work.
-    pub fn new(parts: Parts<'_>) -> Result<Self, String> {
+    pub fn new(parts: Parts) -> Result<Self, String> {
         let settings = parts.settings;
         settings.check()?;
         Ok(Self {
-            server: run::default_server(settings.server.as_ref(), parts.allowed),
+            servers: run::servers(settings.server.as_deref(), parts.allowed, parts.tenants),
             kept: Kept::new(settings.keep, settings.keep_bytes),
             jobs: Jobs::new(settings.jobs, settings.keep, settings.keep_bytes),
             turns: Semaphore::new(settings.parallel),
@@ -139,16 +147,27 @@ pub fn configure(config: &mut web::ServiceConfig, operations: web::Data<Operatio
     );
 }
 
-/// Who calls. Without authentication everybody is the one tenant there is.
-fn caller_of(_request: &HttpRequest) -> Caller {
-    Caller {
-        tenant: "local".to_owned(),
-        name: "anybody".to_owned(),
+/// Who calls. Where nobody is asked who they are, everybody is the one tenant there is.
+fn caller_of(request: &HttpRequest) -> Caller {
+    match guard::caller(request) {
+        Some(caller) => Caller {
+            tenant: caller.tenant.to_string(),
+            name: caller.issuer.to_string(),
+        },
+        None => Caller {
+            tenant: LOCAL.to_owned(),
+            name: "anybody".to_owned(),
+        },
     }
 }
 
-/// Where the caller reached this server, for links in answers. Who names a strange host gets links to that host and nowhere else.
+/// Where callers reach this server, for links in answers: as configured, else as the caller says. Who names a strange host gets links
+/// to that host and nowhere else.
 fn base_of(request: &HttpRequest) -> String {
+    let edge = request.app_data::<web::Data<Edge>>();
+    if let Some(public) = edge.and_then(|edge| edge.settings.public_url.as_deref()) {
+        return public.trim_end_matches('/').to_owned();
+    }
     let connection = request.connection_info();
     let host = connection.host();
     let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));

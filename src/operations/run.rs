@@ -1,6 +1,6 @@
 //! One request from beginning to end.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use actix_web::http::StatusCode;
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use super::{
     write::Writer,
 };
 use crate::{
+    auth::LOCAL,
     cds::{advisor::CallError, request::FhirAccess},
     fhir::client,
     http::error::Failure,
@@ -48,7 +49,7 @@ impl Operations {
             caller: caller.name.clone(),
             action,
             // What the caller wrote in the place of a twin may be anything.
-            subject: subject.filter(|id| self.advisor.twins().any(|twin| twin.file.id == *id)),
+            subject: subject.filter(|id| self.advisor.twins(&caller.tenant).any(|twin| twin.file.id == *id)),
             patient: Some(patient),
             outcome: if done.is_ok() { "done" } else { "failed" }.to_owned(),
         };
@@ -79,7 +80,7 @@ impl Operations {
         language: &'static str,
         deadline: Instant,
     ) -> Result<Reply, Failure> {
-        let ids = || self.advisor.twins().map(|twin| twin.file.id.as_str());
+        let ids = || self.advisor.twins(&caller.tenant).map(|twin| twin.file.id.as_str());
         if let Some(twin) = &request.twin
             && !ids().any(|id| id == twin)
         {
@@ -127,7 +128,7 @@ impl Operations {
 
     /// How a record is reached that is not sent along.
     async fn access(&self, caller: &Caller, subject: &Subject, deadline: Instant) -> Result<FhirAccess, Failure> {
-        let server = subject.server.as_ref().or(self.server.as_ref()).ok_or_else(|| {
+        let server = subject.server.as_ref().or_else(|| self.servers.get(&caller.tenant)).ok_or_else(|| {
             let text = "It is not clear on which FHIR server the patient is: send the record along (parameter record, a Bundle), \
                  give subject as an absolute URL, or have operations.server set.";
             Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "required", text)
@@ -225,13 +226,21 @@ pub fn batch_response(replies: Vec<Reply>) -> Value {
     json!({ "resourceType": "Bundle", "type": "batch-response", "entry": entries })
 }
 
-/// The server that is meant when none is named.
+/// The server of each tenant that is meant when none is named: the only one that it may ask or, where there are no tenants, the one
+/// that is configured.
 #[must_use]
-pub fn default_server(configured: Option<&String>, allowed: &[String]) -> Option<Url> {
-    match (configured, allowed) {
-        (Some(only), _) | (None, [only]) => Url::parse(only).ok(),
-        (None, _) => None,
-    }
+pub fn servers(
+    configured: Option<&str>,
+    allowed: Vec<String>,
+    tenants: BTreeMap<String, Vec<String>>,
+) -> BTreeMap<String, Url> {
+    let local = configured.map_or(allowed, |server| vec![server.to_owned()]);
+    let only = |(tenant, list): (String, Vec<String>)| match list.as_slice() {
+        [only] => Some((tenant, Url::parse(only).ok()?)),
+        _ => None,
+    };
+    let all = tenants.into_iter().chain([(LOCAL.to_owned(), local)]);
+    all.filter_map(only).collect()
 }
 
 /// FHIR's instants are read by some with three digits of a second at most; none is enough.

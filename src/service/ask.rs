@@ -50,12 +50,21 @@ pub struct Answer {
 }
 
 impl TwinAdvisor {
-    /// The twins that can be asked, in the order of the catalogue.
-    pub fn twins(&self) -> impl Iterator<Item = &Arc<Definition>> {
-        let all = self.by_id.get(&services::together_id(Hook::PatientView));
+    /// The twins that a tenant can ask, in the order of the catalogue.
+    pub fn twins(&self, tenant: &str) -> impl Iterator<Item = &Arc<Definition>> {
+        let all = self
+            .tenant(tenant)
+            .offering
+            .asked(&services::together_id(Hook::PatientView));
         all.into_iter()
             .flat_map(|all| &all.members)
             .map(|member| &member.twin.definition)
+    }
+
+    fn common_twins(&self) -> impl Iterator<Item = &Arc<Definition>> {
+        let all = self.common.offering.asked(&services::together_id(Hook::PatientView));
+        let members = all.into_iter().flat_map(|all| &all.members);
+        members.map(|member| &member.twin.definition)
     }
 
     /// Asks one twin, or all that a patient's treatment concerns. An empty answer: it concerns none of them.
@@ -64,7 +73,7 @@ impl TwinAdvisor {
             Some(twin) => format!("{twin}-{}", Hook::PatientView.name()),
             None => services::together_id(Hook::PatientView),
         };
-        let Some(asked) = self.by_id.get(&service_id).cloned() else {
+        let Some(asked) = self.tenant(&ask.tenant).offering.asked(&service_id).cloned() else {
             return Vec::new();
         };
         let (record, fhir) = match ask.record {
@@ -108,7 +117,8 @@ impl TwinAdvisor {
     /// [`StoreError`] when the store fails: then some may be left, and the call is to be repeated.
     pub fn forget(&self, tenant: &str, patient: &str) -> Result<Vec<String>, StoreError> {
         let mut forgotten = Vec::new();
-        for twin in self.twins() {
+        // Also those that the tenant sees no more.
+        for twin in self.common_twins() {
             let id = &twin.file.id;
             if self.stores.twins.remove(&TwinKey::new(tenant, patient, id.clone()))? {
                 forgotten.push(id.clone());

@@ -8,6 +8,7 @@ pub mod detail;
 pub mod evaluate;
 pub mod finding;
 pub mod load;
+pub mod offering;
 pub mod orders;
 pub mod picture;
 pub mod services;
@@ -31,7 +32,7 @@ use tracing::Instrument as _;
 use crate::{
     advice::recent::Recent,
     cds::{
-        advisor::{Advisor, CallError},
+        advisor::{Advisor, CallError, Own},
         card::Response,
         discovery::Service,
         feedback::Feedback,
@@ -49,6 +50,7 @@ use crate::{
 };
 use evaluate::{Drafts, Tell};
 use load::{Kind, Load, TooMuch};
+use offering::{Offering, Tenant};
 use together::{Lacking, LeftOut, Threads, Union, within};
 
 /// Time kept back from the deadline for computing and writing the answer.
@@ -58,11 +60,9 @@ const FOR_WRITING: Duration = Duration::from_millis(150);
 
 /// Everything that a call needs, shared by all calls.
 pub struct TwinAdvisor {
-    services: Vec<Service>,
-    /// Which of `services` discovery lists.
-    listed: std::ops::Range<usize>,
-    by_id: BTreeMap<String, Arc<Asked>>,
-    client: Client,
+    /// For callers that belong to no tenant, and what there is in all.
+    common: Tenant,
+    tenants: BTreeMap<String, Tenant>,
     terminology: Terminology,
     stores: Stores,
     zone: TimeZone,
@@ -195,8 +195,10 @@ impl Member {
 pub struct Parts {
     /// The twins.
     pub catalog: Catalog,
-    /// For FHIR servers.
+    /// For FHIR servers of callers that belong to no tenant.
     pub client: Client,
+    /// The tenants, by id.
+    pub tenants: BTreeMap<String, TenantParts>,
     /// Product codes.
     pub terminology: Terminology,
     /// Twins and feedback.
@@ -213,45 +215,48 @@ pub struct Parts {
     pub launch: Arc<OnceLock<String>>,
 }
 
+/// What a tenant has of its own.
+pub struct TenantParts {
+    /// For its FHIR servers.
+    pub client: Client,
+    /// Ids of the twins that it sees; without it, all.
+    pub twins: Option<Vec<String>>,
+}
+
 impl TwinAdvisor {
-    /// Puts the parts together. Services come from the twins' files alone: for each hook one of all twins together, then one a twin
-    /// and hook.
+    /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let at_once = 2 * std::thread::available_parallelism().map_or(2, usize::from);
         let twin = |definition: &Arc<Definition>| Arc::new(Twin::new(Arc::clone(definition), at_once / 2));
         let twins: Vec<Arc<Twin>> = parts.catalog.twins.iter().map(twin).collect();
-        let mut services = Vec::new();
-        let mut by_id = BTreeMap::new();
-        let all = Arc::new(Asked::of(&twins));
-        for hook in Hook::ALL {
-            let files = twins.iter().map(|twin| &twin.definition.file);
-            let service = services::together(files, &all.queries, hook);
-            by_id.insert(service.id.clone(), Arc::clone(&all));
-            services.push(service);
-        }
-        let first_of_one = services.len();
-        for twin in &twins {
-            let asked = Arc::new(Asked::of(std::slice::from_ref(twin)));
-            for service in services::services(&twin.definition.file) {
-                by_id.insert(service.id.clone(), Arc::clone(&asked));
-                services.push(service);
-            }
-        }
-        let listed = match parts.offer {
-            Offer::Together => 0..first_of_one,
-            Offer::Each => first_of_one..services.len(),
-            Offer::Both => 0..services.len(),
+        let all = Arc::new(Offering::of(&twins, parts.offer));
+        let tenant = |(id, tenant): (String, TenantParts)| {
+            let seen = |twin: &&Arc<Twin>| {
+                tenant
+                    .twins
+                    .as_ref()
+                    .is_none_or(|ids| ids.iter().any(|id| id == twin.id()))
+            };
+            let seen: Vec<Arc<Twin>> = twins.iter().filter(seen).cloned().collect();
+            let offering = match seen.len() == twins.len() {
+                true => Arc::clone(&all),
+                false => Arc::new(Offering::of(&seen, parts.offer)),
+            };
+            let client = tenant.client;
+            (id, Tenant { offering, client })
         };
+        let tenants = parts.tenants.into_iter().map(tenant).collect();
         let looks = Arc::new(Kind::new(at_once));
         let kinds = twins.iter().map(|twin| &twin.computing).chain([&looks]);
         Arc::new(Self {
             load: Load::new(at_once, kinds.cloned().collect()),
             looks,
-            services,
-            listed,
-            by_id,
-            client: parts.client,
+            common: Tenant {
+                offering: all,
+                client: parts.client,
+            },
+            tenants,
             terminology: parts.terminology,
             stores: parts.stores,
             zone: parts.zone,
@@ -264,7 +269,7 @@ impl TwinAdvisor {
     }
 
     async fn answer(self: Arc<Self>, call: HookCall) -> Result<Response, CallError> {
-        let Some(asked) = self.by_id.get(&call.service_id).cloned() else {
+        let Some(asked) = self.tenant(&call.tenant).offering.asked(&call.service_id).cloned() else {
             return Err(CallError::BadRequest("no such service".to_owned()));
         };
         let answers = self.inquire(&asked, Inquiry::from(call), evaluate::said).await;
@@ -324,12 +329,18 @@ impl TwinAdvisor {
         answers
     }
 
+    /// Whom the call is for. Calls that nobody vouches for bear the name of a FHIR server, which is no tenant's id.
+    fn tenant(&self, id: &str) -> &Tenant {
+        self.tenants.get(id).unwrap_or(&self.common)
+    }
+
     async fn gather(&self, inquiry: &Inquiry, queries: &[Query], until: Instant) -> Gathered {
         if let Some(record) = &inquiry.record {
             return Gathered::of_record(record, queries, services::PATIENT);
         }
+        let call = &inquiry.call;
         let span = tracing::info_span!("gathering", queries = queries.len());
-        gather(&inquiry.call, queries, &self.client, until)
+        gather(call, queries, &self.tenant(&call.tenant).client, until)
             .instrument(span)
             .await
     }
@@ -422,15 +433,22 @@ pub struct Handle(pub Arc<TwinAdvisor>);
 
 impl Advisor for Handle {
     fn services(&self) -> &[Service] {
-        &self.0.services
+        self.0.common.offering.own().services
     }
 
     fn listed(&self) -> &[Service] {
-        self.0.services.get(self.0.listed.clone()).unwrap_or_default()
+        self.0.common.offering.own().listed
+    }
+
+    fn own(&self) -> Vec<(&str, Own<'_>)> {
+        let tenants = self.0.tenants.iter();
+        tenants
+            .map(|(id, tenant)| (id.as_str(), tenant.offering.own()))
+            .collect()
     }
 
     fn is_overloaded(&self, service_id: &str, deadline: Instant) -> bool {
-        let Some(asked) = self.0.by_id.get(service_id) else {
+        let Some(asked) = self.0.common.offering.asked(service_id) else {
             return false;
         };
         let kind = match asked.members.as_slice() {
@@ -445,15 +463,15 @@ impl Advisor for Handle {
         Arc::clone(&self.0).answer(call).boxed()
     }
 
-    fn feedback(&self, service_id: &str, entries: Vec<Feedback>) -> BoxFuture<'_, Result<(), CallError>> {
+    fn feedback(&self, tenant: &str, service_id: &str, entries: Vec<Feedback>) -> BoxFuture<'_, Result<(), CallError>> {
         let log = Arc::clone(&self.0.stores.feedback);
-        let service = service_id.to_owned();
+        let (tenant, service) = (tenant.to_owned(), service_id.to_owned());
         async move {
             let stored = tokio::task::spawn_blocking(move || {
                 for entry in entries {
                     let record = FeedbackRecord {
                         received: Timestamp::now(),
-                        tenant: "local".to_owned(),
+                        tenant: tenant.clone(),
                         service: service.clone(),
                         feedback: serde_json::to_value(&entry).map_err(|e| e.to_string())?,
                     };

@@ -52,7 +52,7 @@ use self::{
     launch::Pending,
     outside::Outside,
     session::Session,
-    settings::{SmartSettings, public},
+    settings::SmartSettings,
 };
 use crate::{
     cds::{advisor::Advisor, request::Hook},
@@ -100,12 +100,12 @@ impl Smart {
     /// In words for the operator, naming the setting.
     pub fn new(
         settings: SmartSettings,
+        public: Url,
         advisor: Arc<dyn Advisor>,
         zone: TimeZone,
         outbound: Arc<Outbound>,
     ) -> Result<Self, String> {
         settings.check()?;
-        let url = settings.public_url.as_deref().unwrap_or_default();
         let issuers = settings.issuer.iter().map(|issuer| Issuer::new(issuer).map(Arc::new));
         let suffix = format!("-{}", Hook::PatientView.name());
         let views = advisor.services().iter().filter(|s| s.hook == Hook::PatientView.name());
@@ -114,7 +114,7 @@ impl Smart {
             .filter(|(id, _)| id != "any-twin")
             .collect();
         Ok(Self {
-            public: public(url)?,
+            public,
             issuers: issuers.collect::<Result<_, _>>()?,
             outside: Outside(outbound),
             types: scopes::types(advisor.services()),

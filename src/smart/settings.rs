@@ -9,8 +9,6 @@ use url::{Host, Url};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SmartSettings {
-    /// Where browsers reach this server, `https://twins.hospital.example`: launch and redirect addresses begin with it.
-    pub public_url: Option<String>,
     /// The EHRs.
     pub issuer: Vec<IssuerSettings>,
     /// Longest time that a page can be looked at without a new launch; tokens that end earlier end it earlier.
@@ -29,7 +27,6 @@ pub struct SmartSettings {
 impl Default for SmartSettings {
     fn default() -> Self {
         Self {
-            public_url: None,
             issuer: Vec::new(),
             session: Duration::from_secs(30 * 60),
             sessions: 1000,
@@ -80,12 +77,6 @@ impl SmartSettings {
     /// # Errors
     /// Which setting, and what it must be.
     pub fn check(&self) -> Result<(), String> {
-        if !self.issuer.is_empty() && self.public_url.is_none() {
-            return Err("smart.public_url is missing: the address at which browsers reach this server, such as https://twins.hospital.example".to_owned());
-        }
-        if let Some(text) = &self.public_url {
-            public(text)?;
-        }
         for (name, time) in [
             ("session", self.session),
             ("launch", self.launch),
@@ -142,16 +133,6 @@ impl IssuerSettings {
     }
 }
 
-/// The public address, without a slash at its end.
-///
-/// # Errors
-/// What it must be.
-pub fn public(text: &str) -> Result<Url, String> {
-    base(text).ok_or_else(|| {
-        format!("smart.public_url {text:?} is not an address such as https://twins.hospital.example, without query or fragment")
-    })
-}
-
 /// A base URL in the normal form of the URL standard, without a slash at its end (the root path keeps it, as URLs do).
 #[must_use]
 pub fn base(text: &str) -> Option<Url> {
@@ -196,21 +177,15 @@ mod tests {
     #[test]
     fn defaults_and_a_good_example() {
         assert_eq!(read(""), Ok(()));
-        let good = "public_url = 'https://t.example/jumeau'\nsession = '20m'\n[[issuer]]\niss = 'https://f.example/r4'\n\
+        let good = "session = '20m'\n[[issuer]]\niss = 'https://f.example/r4'\n\
                     client_id = 'j'\norigins = ['https://login.example']\nframe_ancestors = ['https://ehr.example:8443']";
         assert_eq!(read(good), Ok(()));
     }
 
     #[test]
     fn mistakes_are_named() {
-        let issuer =
-            |line: &str| format!("public_url = 'https://t.example'\n[[issuer]]\niss = 'https://f.example'\n{line}");
+        let issuer = |line: &str| format!("[[issuer]]\niss = 'https://f.example'\n{line}");
         for (text, named) in [
-            (
-                "[[issuer]]\niss = 'https://f.example'\nclient_id = 'j'".to_owned(),
-                "public_url",
-            ),
-            ("public_url = 'ftp://x'".to_owned(), "public_url"),
             ("session = '0s'".to_owned(), "smart.session"),
             (issuer("client_id = ''"), "client_id"),
             (issuer("client_id = 'j'\nkey_file = 'k'"), "key_id"),
@@ -221,11 +196,11 @@ mod tests {
             (issuer("client_id = 'j'\norigins = ['login.example']"), "origins"),
             (issuer("client_id = 'j'\nframe_ancestors = ['*']"), "frame_ancestors"),
             (
-                "public_url = 'https://t.example'\n[[issuer]]\niss = 'https://f.example?x'\nclient_id = 'j'".to_owned(),
+                "[[issuer]]\niss = 'https://f.example?x'\nclient_id = 'j'".to_owned(),
                 "iss",
             ),
             (
-                "public_url = 'https://t.example'\n[[issuer]]\niss = 'http://f.example'\nclient_id = 'j'".to_owned(),
+                "[[issuer]]\niss = 'http://f.example'\nclient_id = 'j'".to_owned(),
                 "https",
             ),
             (issuer("client_id = 'j'\nsecret = 'never in the file'"), "unknown field"),

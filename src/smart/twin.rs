@@ -293,7 +293,9 @@ fn failed(error: &CallError, session: &Session, words: &Words<'_>) -> (StatusCod
         CallError::MissingData(text) => (Trouble::MissingData, Some(text)),
         CallError::Contradiction(_) => (Trouble::Contradiction, None),
         CallError::Busy => (Trouble::Busy, None),
-        CallError::BadRequest(_) | CallError::Internal => (Trouble::Internal, None),
+        // A page asks nothing else that could be wrong.
+        CallError::BadRequest(_) => (Trouble::NoTwin, None),
+        CallError::Internal => (Trouble::Internal, None),
     };
     tracing::warn!(why = trouble.id(), "a page has no numbers");
     let mut more = detail.map_or_else(String::new, |text| {

@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod auth;
 mod backend;
 mod cards;
 mod conformance;
@@ -24,7 +25,9 @@ mod smart;
 mod smart_ehr;
 mod study;
 mod support;
+mod tenants;
 mod together;
+mod tokens;
 mod twins;
 mod vancomycin;
 mod warfarin;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use jumeau::settings::AsOf;
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::{
@@ -40,8 +41,14 @@ fn with_record(record: &Value, twin: &str) -> Value {
     parameters(json!([{ "name": "record", "resource": record }, { "name": "twin", "valueCode": twin }]))
 }
 
+/// Any request, with an answer in JSON or none.
+fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, HeaderMap, Value) {
+    let (status, headers, body) = server.send(method, path, headers, body);
+    (status, headers, serde_json::from_str(&body).unwrap_or(Value::Null))
+}
+
 fn post(server: &Server, path: &str, body: &Value) -> (u16, Value) {
-    let (status, headers, answer) = server.send("POST", path, &[FHIR], Some(body.to_string()));
+    let (status, headers, answer) = send(server, "POST", path, &[FHIR], &body.to_string());
     assert_eq!(headers["content-type"], "application/fhir+json", "{path}");
     assert_eq!(problems(&answer), [""; 0], "{path}");
     (status, answer)
@@ -408,24 +415,27 @@ fn mistakes_are_answered_in_fhir() {
     let (status, outcome) = post(&server, "/fhir/$everything", &parameters(json!([])));
     assert_eq!(status, 404);
     assert!(issue(&outcome).1.contains("$jumeau-evaluate"), "{outcome}");
-    let send = |body: &str, headers: &[(&str, &str)]| {
-        let (status, _, outcome) = server.send("POST", "/fhir/$jumeau-evaluate", headers, Some(body.to_owned()));
+    let refused = |body: &str, headers: &[(&str, &str)]| {
+        let (status, _, outcome) = send(&server, "POST", "/fhir/$jumeau-evaluate", headers, &body.to_owned());
         assert_eq!(problems(&outcome), [""; 0]);
         status
     };
-    assert_eq!(send("<Parameters/>", &[("content-type", "application/fhir+xml")]), 415);
-    assert_eq!(send("{}", &[FHIR, ("accept", "application/fhir+xml")]), 406);
-    assert_eq!(send("{}", &[FHIR]), 400);
-    assert_eq!(send("not json", &[FHIR]), 400);
+    assert_eq!(
+        refused("<Parameters/>", &[("content-type", "application/fhir+xml")]),
+        415
+    );
+    assert_eq!(refused("{}", &[FHIR, ("accept", "application/fhir+xml")]), 406);
+    assert_eq!(refused("{}", &[FHIR]), 400);
+    assert_eq!(refused("not json", &[FHIR]), 400);
     let twice = r#"{"resourceType":"Parameters","parameter":[],"parameter":[]}"#;
-    assert_eq!(send(twice, &[FHIR]), 400);
+    assert_eq!(refused(twice, &[FHIR]), 400);
     let other = parameters(json!([
         { "name": "record", "resource": sample("moreau") },
         { "name": "subject", "valueReference": { "reference": "Patient/okafor" } }, { "name": "twin", "valueCode": "vancomycin" },
     ]));
     let (status, outcome) = post(&server, "/fhir/$jumeau-evaluate", &other);
     assert_eq!((status, issue(&outcome).0), (422, "conflict"));
-    let (status, headers, _) = server.send("GET", "/fhir/$jumeau-evaluate", &[], None);
+    let (status, headers, _) = send(&server, "GET", "/fhir/$jumeau-evaluate", &[], "");
     assert_eq!((status, headers["allow"].to_str().unwrap()), (405, "POST"));
 }
 
@@ -468,7 +478,7 @@ fn many_patients_are_answered_later() {
     let one = entry("$jumeau-evaluate", with_record(&sample("moreau"), "vancomycin"));
     let begin = |entries: usize| {
         let body = batch(vec![one.clone(); entries]).to_string();
-        let (status, headers, _) = server.send("POST", "/fhir", &[FHIR, ("prefer", "respond-async")], Some(body));
+        let (status, headers, _) = send(&server, "POST", "/fhir", &[FHIR, ("prefer", "respond-async")], &body);
         assert_eq!(status, 202);
         let place = headers["content-location"].to_str().unwrap().to_owned();
         place
@@ -479,7 +489,7 @@ fn many_patients_are_answered_later() {
     let place = begin(25);
     let mut seen_progress = false;
     let answer = loop {
-        let (status, headers, body) = server.send("GET", &place, &[], None);
+        let (status, headers, body) = send(&server, "GET", &place, &[], "");
         if status == 200 {
             break body;
         }
@@ -491,15 +501,15 @@ fn many_patients_are_answered_later() {
     assert!(seen_progress);
     assert_eq!(answer["entry"].as_array().unwrap().len(), 25);
     assert_eq!(problems(&answer), [""; 0]);
-    assert_eq!(server.send("DELETE", &place, &[], None).0, 202);
-    let (status, _, outcome) = server.send("GET", &place, &[], None);
+    assert_eq!(send(&server, "DELETE", &place, &[], "").0, 202);
+    let (status, _, outcome) = send(&server, "GET", &place, &[], "");
     assert_eq!((status, issue(&outcome).0), (404, "not-found"));
     // Given up while it is under way.
     let place = begin(500);
-    assert_eq!(server.send("GET", &place, &[], None).0, 202);
-    assert_eq!(server.send("DELETE", &place, &[], None).0, 202);
-    assert_eq!(server.send("GET", &place, &[], None).0, 404);
-    assert_eq!(server.send("DELETE", &place, &[], None).0, 404);
+    assert_eq!(send(&server, "GET", &place, &[], "").0, 202);
+    assert_eq!(send(&server, "DELETE", &place, &[], "").0, 202);
+    assert_eq!(send(&server, "GET", &place, &[], "").0, 404);
+    assert_eq!(send(&server, "DELETE", &place, &[], "").0, 404);
 }
 
 #[test]
@@ -537,12 +547,7 @@ fn a_named_request_has_one_answer() {
             n
         ]);
         server
-            .send(
-                "POST",
-                "/fhir",
-                &[FHIR, ("idempotency-key", key)],
-                Some(body.to_string()),
-            )
+            .send("POST", "/fhir", &[FHIR, ("idempotency-key", key)], &body.to_string())
             .0
     };
     assert_eq!(

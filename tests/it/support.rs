@@ -49,6 +49,8 @@ impl Server {
         let mut settings = Settings::load(None).unwrap();
         settings.http.listen = "127.0.0.1:0".parse().unwrap();
         settings.fhir.loopback_http = true;
+        // Tests of who may call say so.
+        settings.auth.required = Some(false);
         settings.services.offer = Offer::Each;
         settings.store.directory = Some(data.path().to_owned());
         change(&mut settings);
@@ -68,12 +70,41 @@ impl Server {
         }
     }
 
+    /// Ends it, so that its store can be looked at; the folder goes with the value that is given back.
+    pub fn stop(mut self) -> tempfile::TempDir {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+        std::mem::replace(&mut self.data, tempfile::tempdir().unwrap())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     fn block<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.as_ref().unwrap().block_on(future)
+    }
+
+    /// Any request with any headers; the answer's status, headers and text.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, reqwest::header::HeaderMap, String) {
+        let url = self.url(path);
+        self.block(async {
+            let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+            let mut request = reqwest::Client::new().request(method, url).body(body.to_owned());
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let answer = request.send().await.unwrap();
+            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+            (status, headers, answer.text().await.unwrap())
+        })
     }
 
     pub fn get(&self, path: &str) -> (u16, Value) {
@@ -102,29 +133,6 @@ impl Server {
                 answer.status().as_u16(),
                 serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null),
             )
-        })
-    }
-
-    /// Any request: status, headers, body.
-    pub fn send(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Option<String>,
-    ) -> (u16, reqwest::header::HeaderMap, Value) {
-        let mut request = reqwest::Client::new().request(method.parse().unwrap(), self.url(path));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if let Some(body) = body {
-            request = request.body(body);
-        }
-        self.block(async {
-            let answer = request.send().await.unwrap();
-            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-            let body = serde_json::from_str(&answer.text().await.unwrap()).unwrap_or(Value::Null);
-            (status, headers, body)
         })
     }
 
