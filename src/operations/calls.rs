@@ -14,7 +14,7 @@ use super::{
     batch::{Asked, Work, no_operation},
     caller_of,
     jobs::{Job, Look},
-    kept::{Claim, digest},
+    kept::{Claim, Digest32, digest},
     negotiate,
     reply::{Reply, Written},
     request::{Operation, is_identifier},
@@ -22,7 +22,13 @@ use super::{
 };
 use crate::{
     cds::malformed::{Fault, Malformed},
-    http::{edge::Edge, error::Failure, headers::request_id, language, limits::read_body},
+    http::{
+        edge::Edge,
+        error::Failure,
+        headers::request_id,
+        language,
+        limits::{Share, read_body},
+    },
     metrics::{self, Shed},
 };
 
@@ -153,10 +159,7 @@ async fn answer(
         None => None,
         Some(name) => {
             let what = digest(&[request.path().as_bytes(), &[u8::from(later)], &sent]);
-            match operations
-                .kept
-                .claim(digest(&[b"request", caller.tenant.as_bytes(), name.as_bytes()]), what)
-            {
+            match operations.claim(&caller, &name, what) {
                 Claim::First(claimed) => Some(claimed),
                 Claim::Same(answer) => return Ok(answer),
                 Claim::UnderWay => {
@@ -164,7 +167,8 @@ async fn answer(
                     return Err(Failure::new(StatusCode::CONFLICT, "duplicate", text));
                 }
                 Claim::Other => {
-                    let text = "This request identifier belongs to another request, with another body or path: a new request needs a new one.";
+                    let text = "This request identifier belongs to another request, with another body or path: \
+                         a new request needs a new one.";
                     return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "duplicate", text));
                 }
             }
@@ -196,6 +200,20 @@ async fn answer(
         written
     });
     task.await.map_err(|_| Failure::internal())
+}
+
+impl Operations {
+    /// Looks up a request by its name. A job that is gone is no answer.
+    fn claim(&self, caller: &Caller, name: &str, what: Digest32) -> Claim {
+        let key = digest(&[b"request", caller.tenant.as_bytes(), name.as_bytes()]);
+        match self.kept.claim(key, what) {
+            Claim::Same(Written { job: Some(job), .. }) if self.jobs.look(&caller.tenant, job).is_none() => {
+                self.kept.release(&key);
+                self.kept.claim(key, what)
+            }
+            claim => claim,
+        }
+    }
 }
 
 /// Does the work and waits for it.
@@ -237,7 +255,7 @@ fn begin(
     caller: Arc<Caller>,
     work: Work,
     language: &'static str,
-    (share, whom): (crate::http::limits::Share, Arc<[[u8; 32]]>),
+    (share, whom): (Share, Arc<[Digest32]>),
 ) -> Result<Written, Failure> {
     let Some((id, job)) = operations.jobs.begin(&caller.tenant, whom, work.len()) else {
         metrics::shed(Shed::Calls);
@@ -251,14 +269,14 @@ fn begin(
     let (all, own) = (Arc::clone(&operations), Arc::clone(&job));
     let task = edge.spawn(async move {
         let answer = work_off(&all, &caller, &own, entries, language).await;
-        all.jobs.finish(&own, answer.body);
+        all.jobs.finish(&own, answer);
         drop(share);
     });
     operations.jobs.doing(&job, task.abort_handle());
     Ok(Written {
         status: StatusCode::ACCEPTED,
         body: web::Bytes::new(),
-        location: Some(format!("/fhir/$async/{id}")),
+        job: Some(id),
     })
 }
 
@@ -300,12 +318,7 @@ pub async fn look(request: HttpRequest, path: web::Path<String>, operations: web
         .and_then(|id| operations.jobs.look(&caller.tenant, id));
     match found {
         None => Written::from(no_job()).respond(&base),
-        Some(Look::Finished(body)) => Written {
-            status: StatusCode::OK,
-            body,
-            location: None,
-        }
-        .respond(&base),
+        Some(Look::Finished(written)) => written.respond(&base),
         Some(Look::Running(done, total)) => HttpResponse::Accepted()
             .insert_header(("x-progress", format!("{done} of {total}")))
             .insert_header(("retry-after", LOOK_AGAIN.as_secs().to_string()))

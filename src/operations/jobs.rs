@@ -10,11 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::web::Bytes;
+use actix_web::http::StatusCode;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use super::kept::Digest32;
+use super::{kept::Digest32, reply::Written};
+use crate::http::error::Failure;
 
 /// All of them.
 pub struct Jobs {
@@ -35,7 +36,7 @@ pub struct Job {
 
 enum State {
     Running(Option<AbortHandle>),
-    Finished(Instant, Bytes),
+    Finished(Instant, Written),
 }
 
 /// How far a job is.
@@ -43,7 +44,7 @@ pub enum Look {
     /// So many of so many.
     Running(usize, usize),
     /// The answer.
-    Finished(Bytes),
+    Finished(Written),
 }
 
 impl Job {
@@ -65,7 +66,7 @@ impl Job {
     fn bytes(&self) -> usize {
         match &*self.state() {
             State::Running(_) => 0,
-            State::Finished(_, answer) => answer.len(),
+            State::Finished(_, answer) => answer.body.len(),
         }
     }
 }
@@ -119,8 +120,11 @@ impl Jobs {
         }
     }
 
-    /// Ends a job with its answer.
-    pub fn finish(&self, job: &Job, answer: Bytes) {
+    /// Ends a job with its answer, if there is room for it.
+    pub fn finish(&self, job: &Job, answer: Written) {
+        let kept: usize = self.jobs().values().map(|job| job.bytes()).sum();
+        let room = kept + answer.body.len() <= self.most_bytes;
+        let answer = if room { answer } else { no_room().into() };
         *job.state() = State::Finished(Instant::now(), answer);
     }
 
@@ -158,9 +162,22 @@ impl Jobs {
     }
 }
 
+fn no_room() -> Failure {
+    let text = "There is no room for the answer (operations.keep_bytes): fetch or let go of earlier ones, and ask in smaller batches.";
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "throttled", text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn written(length: usize) -> Written {
+        Written {
+            status: StatusCode::OK,
+            body: vec![b'x'; length].into(),
+            job: None,
+        }
+    }
 
     #[test]
     fn a_job_is_its_tenants_and_ends() {
@@ -170,14 +187,16 @@ mod tests {
         job.step();
         assert!(matches!(jobs.look("a", id), Some(Look::Running(1, 3))));
         assert!(jobs.look("b", id).is_none() && !jobs.cancel("b", id));
-        jobs.finish(&job, Bytes::from_static(b"0123456789"));
-        assert!(matches!(jobs.look("a", id), Some(Look::Finished(answer)) if answer.len() == 10));
+        jobs.finish(&job, written(10));
+        assert!(matches!(jobs.look("a", id), Some(Look::Finished(answer)) if answer.body.len() == 10));
         assert!(jobs.begin("a", [].into(), 1).is_none(), "results wait to be fetched");
         jobs.forget(&[2; 32]);
         assert!(jobs.look("a", id).is_some());
         jobs.forget(&[1; 32]);
         assert!(jobs.look("a", id).is_none());
-        let (id, _) = jobs.begin("a", [].into(), 1).expect("room");
+        let (id, job) = jobs.begin("a", [].into(), 1).expect("room");
+        jobs.finish(&job, written(11));
+        assert!(matches!(jobs.look("a", id), Some(Look::Finished(answer)) if answer.status.is_server_error()));
         assert!(jobs.cancel("a", id) && jobs.look("a", id).is_none());
     }
 
@@ -185,7 +204,7 @@ mod tests {
     fn results_expire() {
         let jobs = Jobs::new(1, Duration::ZERO, 10);
         let (id, job) = jobs.begin("a", [].into(), 1).expect("room");
-        jobs.finish(&job, Bytes::new());
+        jobs.finish(&job, written(0));
         std::thread::sleep(Duration::from_millis(2));
         assert!(jobs.look("a", id).is_none());
     }

@@ -102,6 +102,11 @@ impl Kept {
         })
     }
 
+    /// Forgets the answer to a request.
+    pub fn release(&self, key: &Digest32) {
+        self.inner().remove(key);
+    }
+
     /// Forgets every answer that is about a patient.
     pub fn forget(&self, patient: &Digest32) {
         let mut inner = self.inner();
@@ -174,7 +179,7 @@ mod tests {
         Written {
             status,
             body: vec![b'x'; length].into(),
-            location: None,
+            job: None,
         }
     }
 
@@ -198,6 +203,8 @@ mod tests {
         kept.forget(&[7; 32]);
         drop(first(&kept, 1));
         first(&kept, 1).done(&written(StatusCode::SERVICE_UNAVAILABLE, 3), [].into());
+        first(&kept, 1).done(&written(StatusCode::OK, 3), [].into());
+        kept.release(&[1; 32]);
         drop(first(&kept, 1));
     }
 

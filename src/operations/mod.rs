@@ -110,41 +110,39 @@ pub fn configure(config: &mut web::ServiceConfig, operations: web::Data<Operatio
                 .finish()
         })
     };
-    config.service(
-        web::scope("/fhir")
-            .app_data(operations)
-            .service(
-                web::resource("")
-                    .route(web::post().to(calls::batch))
-                    .default_service(only("POST")),
-            )
-            .service(
-                web::resource("/metadata")
-                    .route(web::get().to(definitions::metadata))
-                    .default_service(only("GET")),
-            )
-            .service(
-                web::resource("/$async/{id}")
-                    .route(web::get().to(calls::look))
-                    .route(web::delete().to(calls::cancel))
-                    .default_service(only("GET, DELETE")),
-            )
-            .service(
-                web::resource("/${operation}")
-                    .route(web::post().to(calls::system))
-                    .default_service(only("POST")),
-            )
-            .service(
-                web::resource("/Patient/{id}/${operation}")
-                    .route(web::post().to(calls::instance))
-                    .default_service(only("POST")),
-            )
-            .service(
-                web::resource("/{type}/{id}")
-                    .route(web::get().to(definitions::definition))
-                    .default_service(only("GET")),
-            ),
-    );
+    config
+        .app_data(operations)
+        .service(
+            web::resource("/fhir")
+                .route(web::post().to(calls::batch))
+                .default_service(only("POST")),
+        )
+        .service(
+            web::resource("/fhir/metadata")
+                .route(web::get().to(definitions::metadata))
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/fhir/$async/{id}")
+                .route(web::get().to(calls::look))
+                .route(web::delete().to(calls::cancel))
+                .default_service(only("GET, DELETE")),
+        )
+        .service(
+            web::resource("/fhir/${operation}")
+                .route(web::post().to(calls::system))
+                .default_service(only("POST")),
+        )
+        .service(
+            web::resource("/fhir/Patient/{id}/${operation}")
+                .route(web::post().to(calls::instance))
+                .default_service(only("POST")),
+        )
+        .service(
+            web::resource("/fhir/{type}/{id}")
+                .route(web::get().to(definitions::definition))
+                .default_service(only("GET")),
+        );
 }
 
 /// Who calls. Where nobody is asked who they are, everybody is the one tenant there is.

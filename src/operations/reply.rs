@@ -6,6 +6,7 @@ use actix_web::{
     web::Bytes,
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::http::error::Failure;
 
@@ -68,8 +69,8 @@ pub struct Written {
     pub status: StatusCode,
     /// JSON; empty for 202.
     pub body: Bytes,
-    /// Path at which the answer will be found.
-    pub location: Option<String>,
+    /// The job that will have the answer.
+    pub job: Option<Uuid>,
 }
 
 impl Written {
@@ -79,7 +80,7 @@ impl Written {
         Self {
             status: reply.status,
             body: reply.body.to_string().into(),
-            location: None,
+            job: None,
         }
     }
 
@@ -87,8 +88,8 @@ impl Written {
     #[must_use]
     pub fn respond(self, base: &str) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
-        if let Some(path) = &self.location {
-            response.insert_header((header::CONTENT_LOCATION, format!("{base}{path}")));
+        if let Some(job) = self.job {
+            response.insert_header((header::CONTENT_LOCATION, format!("{base}/fhir/$async/{job}")));
         }
         if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT) {
             response.insert_header((header::RETRY_AFTER, "2"));

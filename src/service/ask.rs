@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Inquiry, TwinAdvisor, finding::Finding, services};
+use super::{TwinAdvisor, finding::Finding, inquire::Inquiry, services};
 use crate::{
     cds::request::{FhirAccess, Hook, HookCall},
     model::catalog::Definition,

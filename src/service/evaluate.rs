@@ -30,7 +30,7 @@ use crate::{
     wording::{Language, Wording},
 };
 
-use super::{Inquiry, TwinAdvisor, cards::Case, clock, orders::Subject, picture, words::Reader};
+use super::{TwinAdvisor, cards::Case, clock, inquire::Inquiry, orders::Subject, picture, words::Reader};
 
 /// A draft order for the twin's drug, with the text it was read from.
 pub struct Draft {

@@ -504,6 +504,22 @@ fn many_patients_are_answered_later() {
     assert_eq!(send(&server, "DELETE", &place, &[], "").0, 202);
     let (status, _, outcome) = send(&server, "GET", &place, &[], "");
     assert_eq!((status, issue(&outcome).0), (404, "not-found"));
+    // A name is free again when the job that it stood for is gone.
+    let named = || {
+        let headers = [FHIR, ("prefer", "respond-async"), ("idempotency-key", "night-1")];
+        let body = batch(vec![one.clone()]).to_string();
+        let (status, headers, _) = send(&server, "POST", "/fhir", &headers, &body);
+        assert_eq!(status, 202);
+        let place = headers["content-location"].to_str().unwrap().to_owned();
+        place
+            .strip_prefix(&format!("http://{}", server.address))
+            .unwrap()
+            .to_owned()
+    };
+    let place = named();
+    assert_eq!(named(), place);
+    assert_eq!(send(&server, "DELETE", &place, &[], "").0, 202);
+    assert_ne!(named(), place);
     // Given up while it is under way.
     let place = begin(500);
     assert_eq!(send(&server, "GET", &place, &[], "").0, 202);
