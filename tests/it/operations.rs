@@ -416,7 +416,7 @@ fn mistakes_are_answered_in_fhir() {
     assert_eq!(status, 404);
     assert!(issue(&outcome).1.contains("$jumeau-evaluate"), "{outcome}");
     let refused = |body: &str, headers: &[(&str, &str)]| {
-        let (status, _, outcome) = send(&server, "POST", "/fhir/$jumeau-evaluate", headers, &body.to_owned());
+        let (status, _, outcome) = send(&server, "POST", "/fhir/$jumeau-evaluate", headers, body);
         assert_eq!(problems(&outcome), [""; 0]);
         status
     };
