@@ -92,7 +92,7 @@ impl Operations {
             kept: Kept::new(settings.keep, settings.keep_bytes),
             jobs: Jobs::new(settings.jobs, settings.keep, settings.keep_bytes),
             turns: Semaphore::new(settings.parallel),
-            started: Timestamp::now(),
+            started: run::seconds(Timestamp::now()),
             advisor: parts.advisor,
             backend: parts.backend,
             audit: parts.audit,

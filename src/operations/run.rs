@@ -243,7 +243,8 @@ pub fn servers(
     all.filter_map(only).collect()
 }
 
-/// FHIR's instants are read by some with three digits of a second at most; none is enough.
-fn seconds(time: Timestamp) -> Timestamp {
+/// To the second: more digits than three are too many for some readers of FHIR.
+#[must_use]
+pub fn seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
