@@ -1,6 +1,10 @@
 //! One request from beginning to end.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use actix_web::http::StatusCode;
 use jiff::Timestamp;
@@ -16,12 +20,18 @@ use super::{
 };
 use crate::{
     auth::LOCAL,
-    cds::{advisor::CallError, request::FhirAccess},
+    cds::{
+        advisor::CallError,
+        request::{FhirAccess, tenant_of},
+    },
     fhir::client,
     http::error::Failure,
     metrics,
     service::ask::{Answer, Ask, LeftOut, Record},
-    store::audit::{self, Action, AuditRecord},
+    store::{
+        StoreError,
+        audit::{self, Action, AuditRecord},
+    },
 };
 
 impl Operations {
@@ -100,7 +110,7 @@ impl Operations {
         let server = access.as_ref().map(|access| access.server.clone());
         let server = server.or(request.subject.server);
         let ask = Ask {
-            tenant: caller.tenant.clone(),
+            tenant: kept_under(caller, server.as_ref()),
             patient: request.subject.patient.clone(),
             twin: request.twin.clone(),
             record,
@@ -141,10 +151,18 @@ impl Operations {
     }
 
     async fn erase(&self, caller: &Caller, subject: &Subject) -> Result<Reply, Failure> {
-        let (tenant, patient) = (caller.tenant.clone(), subject.patient.clone());
-        let about = about(&tenant, &patient);
-        let advisor = Arc::clone(&self.advisor);
-        let forgotten = tokio::task::spawn_blocking(move || advisor.forget(&tenant, &patient)).await;
+        let server = subject.server.as_ref().or_else(|| self.servers.get(&caller.tenant));
+        let tenants = BTreeSet::from([caller.tenant.clone(), kept_under(caller, server)]);
+        let (advisor, patient) = (Arc::clone(&self.advisor), subject.patient.clone());
+        let about = about(&caller.tenant, &patient);
+        let forget = move || {
+            let mut forgotten = BTreeSet::new();
+            for tenant in tenants {
+                forgotten.extend(advisor.forget(&tenant, &patient)?);
+            }
+            Ok::<_, StoreError>(forgotten)
+        };
+        let forgotten = tokio::task::spawn_blocking(forget).await;
         // Also when the store failed: what is here can be forgotten all the same.
         self.kept.forget(&about);
         self.jobs.forget(&about);
@@ -161,6 +179,14 @@ impl Operations {
         Ok(Reply::ok(
             json!({ "resourceType": "Parameters", "parameter": parameters }),
         ))
+    }
+}
+
+/// Under which tenant a twin is kept. Where nobody vouches for callers it is the FHIR server, as for hooks.
+fn kept_under(caller: &Caller, server: Option<&Url>) -> String {
+    match server {
+        Some(server) if caller.tenant == LOCAL => tenant_of(server),
+        _ => caller.tenant.clone(),
     }
 }
 

@@ -20,6 +20,7 @@ mod misbehaving;
 mod openapi;
 mod operations;
 mod outside;
+mod real_server;
 mod server;
 mod smart;
 mod smart_ehr;

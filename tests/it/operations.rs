@@ -375,6 +375,14 @@ fn a_patient_lies_on_a_server() {
     );
     let basis = &of_type(&answer, "RiskAssessment")[0]["basis"][0]["reference"];
     assert!(basis.as_str().unwrap().starts_with("http://"), "{basis}");
+    // The twin is one, whether a hook or an operation asked; so is what is erased.
+    let erase = || answered(&server, "/fhir/$jumeau-erase", &subject(&server, "moreau"))["parameter"][0].clone();
+    let count = |n: u32| json!({ "name": "count", "valueUnsignedInt": n });
+    assert_eq!([erase(), erase()], [count(1), count(0)]);
+    let (_, built) = server.get("/demo/request/moreau/vancomycin-patient-view?mode=server");
+    let path = "/cds-services/vancomycin-patient-view";
+    assert_eq!(server.post(path, &built["request"], "en").0, 200);
+    assert_eq!([erase(), erase()], [count(1), count(0)]);
     let (status, outcome) = post(
         &server,
         "/fhir/$jumeau-evaluate",
