@@ -52,6 +52,13 @@ pub(super) fn contract(store: &dyn TwinStore) {
         assert_eq!(store.get(&other), Ok(None));
     }
 
+    let mut shown = Vec::new();
+    store
+        .for_each(&mut |key, stored| shown.push((key, stored.payload)))
+        .unwrap();
+    assert_eq!(shown, [(key.clone(), b"two".to_vec())]);
+    assert_eq!(shown[0].0.tenant(), "tenant");
+
     assert_eq!(store.remove(&key), Ok(true));
     assert_eq!(store.remove(&key), Ok(false));
     assert_eq!(

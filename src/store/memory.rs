@@ -13,7 +13,7 @@ use super::{Account, Log, LogError, MAX_PAYLOAD, PutError, Revision, StoreError,
 /// Twins in memory; gone with the process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    twins: Mutex<HashMap<[u8; 32], Stored>>,
+    twins: Mutex<HashMap<TwinKey, Stored>>,
     revisions: AtomicU64,
     reason: Option<String>,
     limit: Option<usize>,
@@ -43,7 +43,7 @@ impl MemoryStore {
         self
     }
 
-    fn twins(&self) -> MutexGuard<'_, HashMap<[u8; 32], Stored>> {
+    fn twins(&self) -> MutexGuard<'_, HashMap<TwinKey, Stored>> {
         // No code that can panic runs under this lock, and the map is whole after each of its calls.
         self.twins.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,28 +51,27 @@ impl MemoryStore {
 
 impl TwinStore for MemoryStore {
     fn get(&self, key: &TwinKey) -> Result<Option<Stored>, StoreError> {
-        Ok(self.twins().get(&key.digest()).cloned())
+        Ok(self.twins().get(key).cloned())
     }
 
     fn put(&self, key: &TwinKey, expected: Option<Revision>, payload: &[u8]) -> Result<Revision, PutError> {
         if payload.len() > MAX_PAYLOAD {
             return Err(StoreError::TooLarge(payload.len()).into());
         }
-        let digest = key.digest();
         let mut twins = self.twins();
-        let current = twins.get(&digest).map(|stored| stored.revision);
+        let current = twins.get(key).map(|stored| stored.revision);
         if current != expected {
             return Err(PutError::Conflict(current));
         }
         if current.is_none()
             && self.limit.is_some_and(|limit| twins.len() >= limit)
-            && let Some(other) = twins.keys().next().copied()
+            && let Some(other) = twins.keys().next().cloned()
         {
             twins.remove(&other);
         }
         let revision = Revision(self.revisions.fetch_add(1, Ordering::Relaxed));
         twins.insert(
-            digest,
+            key.clone(),
             Stored {
                 revision,
                 payload: payload.to_vec(),
@@ -82,7 +81,13 @@ impl TwinStore for MemoryStore {
     }
 
     fn remove(&self, key: &TwinKey) -> Result<bool, StoreError> {
-        Ok(self.twins().remove(&key.digest()).is_some())
+        Ok(self.twins().remove(key).is_some())
+    }
+
+    fn for_each(&self, show: &mut dyn FnMut(TwinKey, Stored)) -> Result<(), StoreError> {
+        let all: Vec<(TwinKey, Stored)> = self.twins().iter().map(|(k, s)| (k.clone(), s.clone())).collect();
+        all.into_iter().for_each(|(key, stored)| show(key, stored));
+        Ok(())
     }
 
     fn len(&self) -> Result<usize, StoreError> {

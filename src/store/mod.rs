@@ -29,39 +29,46 @@ use sha2::{Digest as _, Sha256};
 /// Largest payload of one twin, bytes. A twin is some tens of kilobytes; more is a fault of the caller.
 pub const MAX_PAYLOAD: usize = 4 * 1024 * 1024;
 
-/// Whose twin, and of which model.
+/// Whose twin, and of which model: tenant, and a digest of tenant, patient and model.
 ///
-/// `Debug` shows a short hash and never the patient id, so that a key may be logged.
+/// The patient id is not in it, and so not on disk. The digest is no secret either: somebody who holds the file and knows the tenant can
+/// try ids one by one. `Debug` shows a short hash, so that a key may be logged.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TwinKey {
     tenant: String,
-    patient: String,
-    model: String,
+    digest: [u8; 32],
 }
 
 impl TwinKey {
     /// A key; the three parts may hold any characters and never run into each other.
-    pub fn new(tenant: impl Into<String>, patient: impl Into<String>, model: impl Into<String>) -> Self {
-        Self {
-            tenant: tenant.into(),
-            patient: patient.into(),
-            model: model.into(),
-        }
-    }
-
-    /// The key as stored: SHA-256 of the three parts, each preceded by its length.
-    ///
-    /// The patient id is therefore not in clear on disk. It is no secret either: somebody who holds the file and knows
-    /// the tenant can try ids one by one.
-    #[must_use]
-    pub fn digest(&self) -> [u8; 32] {
+    pub fn new(tenant: impl Into<String>, patient: impl AsRef<str>, model: impl AsRef<str>) -> Self {
+        let tenant = tenant.into();
         let mut hash = Sha256::new();
         hash.update(b"twin-key-1");
-        for part in [&self.tenant, &self.patient, &self.model] {
+        for part in [&tenant, patient.as_ref(), model.as_ref()] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
-        hash.finalize().into()
+        let digest = hash.finalize().into();
+        Self { tenant, digest }
+    }
+
+    /// A key as it is found in a store.
+    #[must_use]
+    pub fn stored(tenant: String, digest: [u8; 32]) -> Self {
+        Self { tenant, digest }
+    }
+
+    /// Whose patient it is.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// SHA-256 of the three parts, each preceded by its length.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
     }
 }
 
@@ -132,6 +139,12 @@ pub trait TwinStore: Send + Sync {
     /// # Errors
     /// [`StoreError::Broken`] when the medium fails.
     fn remove(&self, key: &TwinKey) -> Result<bool, StoreError>;
+
+    /// Shows every whole record, in no order, without holding them all in memory. What is written meanwhile may be missed.
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] when the medium fails.
+    fn for_each(&self, show: &mut dyn FnMut(TwinKey, Stored)) -> Result<(), StoreError>;
 
     /// Number of records, damaged ones included. Walks over all of them: for metrics, not for calls.
     ///

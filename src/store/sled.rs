@@ -176,7 +176,7 @@ impl SledStore {
         let stored = raw
             .as_ref()
             .and_then(|bytes| match envelope::open(&key.digest(), bytes) {
-                Ok(stored) => Some(stored),
+                Ok((_, stored)) => Some(stored),
                 Err(damage) => {
                     tracing::warn!(?key, %damage, "a stored twin is not used and will be rebuilt");
                     None
@@ -206,7 +206,7 @@ impl TwinStore for SledStore {
                 return Err(PutError::Conflict(current));
             }
             let revision = Revision(self.guarded(|| self.db.generate_id())?);
-            let sealed = envelope::seal(&key.digest(), revision, payload);
+            let sealed = envelope::seal(key, revision, payload);
             // Compared as raw bytes: a damaged record is replaced only if it is still the same damaged record.
             let swapped = self.guarded(|| self.db.compare_and_swap(stored_key(key), raw, Some(sealed)))?;
             if swapped.is_ok() {
@@ -219,6 +219,18 @@ impl TwinStore for SledStore {
 
     fn remove(&self, key: &TwinKey) -> Result<bool, StoreError> {
         Ok(self.guarded(|| self.db.remove(stored_key(key)))?.is_some())
+    }
+
+    fn for_each(&self, show: &mut dyn FnMut(TwinKey, Stored)) -> Result<(), StoreError> {
+        let mut records = self.db.scan_prefix([PREFIX]);
+        while let Some((key, bytes)) = self.guarded(|| records.next().transpose())? {
+            let digest = key.get(1..).and_then(|digest| <[u8; 32]>::try_from(digest).ok());
+            // Damaged records are passed over, as by `get`.
+            if let Some((key, stored)) = digest.and_then(|digest| envelope::open(&digest, &bytes).ok()) {
+                show(key, stored);
+            }
+        }
+        Ok(())
     }
 
     fn len(&self) -> Result<usize, StoreError> {
