@@ -29,14 +29,25 @@ for (const file of ['profiles-types.json', 'profiles-resources.json']) {
 function inherited(snapshot, id) {
   const [, parentId, name] = id.match(/^(.*)\.([^.]+)$/);
   const parent = snapshot.find((element) => element.id === parentId);
-  if (!parent?.type && !parent?.contentReference) throw new Error(`${id}: no parent`);
-  const from = parent.contentReference
-    ? snapshot.find((element) => element.id === `${parent.contentReference.slice(1)}.${name}`)
-    : base.get(parent.type[0].code).snapshot.element.find((element) => element.id === `${parent.type[0].code}.${name}`);
+  const after = () => snapshot.findLastIndex((other) => other.id === parentId || other.id.startsWith(`${parentId}.`)) + 1;
+  if (parent?.contentReference) {
+    // All of what it repeats, once.
+    const repeated = parent.contentReference.slice(1);
+    const inside = snapshot.filter((element) => element.id.startsWith(`${repeated}.`) && !element.id.startsWith(`${parentId}.`));
+    const copies = inside.map((element) => {
+      const own = parentId + element.id.slice(repeated.length);
+      return { ...structuredClone(base.get(id.split('.')[0]).snapshot.element.find((e) => e.id === element.id)), id: own, path: own };
+    });
+    delete parent.contentReference;
+    parent.type = [{ code: 'BackboneElement' }];
+    snapshot.splice(after(), 0, ...copies);
+    return snapshot.find((element) => element.id === id);
+  }
+  const type = parent?.type?.[0].code;
+  const from = base.get(type)?.snapshot.element.find((element) => element.id === `${type}.${name}`);
   if (!from) throw new Error(`${id}: nothing to refine`);
   const element = { ...structuredClone(from), id, path: id };
-  const after = snapshot.findLastIndex((other) => other.id === parentId || other.id.startsWith(`${parentId}.`));
-  snapshot.splice(after + 1, 0, element);
+  snapshot.splice(after(), 0, element);
   return element;
 }
 
