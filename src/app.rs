@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::{
     auth::Verifier,
+    backend::{self, Backend},
     cds::advisor::Advisor,
     demo::{CLIENT_ID, Demo, FHIR_PATH},
     fhir::{
@@ -26,6 +27,7 @@ use crate::{
         measure, server,
     },
     model::catalog::Catalog,
+    operations::{self, Operations},
     outbound::{Outbound, allow_list::AllowList},
     service::{Handle, Parts, TenantParts, TwinAdvisor},
     settings::Settings,
@@ -150,9 +152,10 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     warnings.extend(stores.warnings.iter().cloned());
     let outbound = Arc::new(Outbound::new(&settings.outbound)?);
     let verifier = verifier(&settings, mode, &outbound, &stores)?;
-    let checks = Arc::new(checks(errors.len(), &stores, verifier.as_ref()));
+    let mut checks = checks(errors.len(), &stores, verifier.as_ref());
     let tenants = tenants(&settings, &catalog, &outbound)?;
-    let advisor = Arc::new(Handle(TwinAdvisor::new(Parts {
+    let audit = Arc::clone(&stores.audit);
+    let twins_asked = TwinAdvisor::new(Parts {
         catalog,
         client: Client::new(&settings.fhir, Arc::clone(&outbound)).map_err(|e| e.to_string())?,
         tenants,
@@ -163,7 +166,26 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         draws: settings.models.draws,
         offer: settings.services.offer,
         launch: Arc::clone(&launch),
-    })));
+    });
+    let advisor = Arc::new(Handle(Arc::clone(&twins_asked)));
+    let types = smart::scopes::types(advisor.services());
+    let backend = Arc::new(Backend::new(&settings.backend, &types, Arc::clone(&outbound))?);
+    if !settings.backend.is_empty() {
+        let backend = Arc::clone(&backend);
+        checks = checks.with("backend access", move || match backend.is_failing() {
+            false => State::Fine,
+            true => State::Degraded("a FHIR server gives no access token; the log says why"),
+        });
+    }
+    let checks = Arc::new(checks);
+    let operations = web::Data::new(Operations::new(operations::Parts {
+        settings: settings.operations.clone(),
+        advisor: twins_asked,
+        backend: Arc::clone(&backend),
+        audit,
+        tenants: settings.tenant.iter().map(|t| (t.id.clone(), t.fhir.clone())).collect(),
+        allowed: settings.fhir.allow.clone(),
+    })?);
     let demo = match mode {
         Mode::Production => None,
         Mode::Demo => {
@@ -198,10 +220,17 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     };
     let pages = mode == Mode::Demo || !settings.smart.issuer.is_empty();
     let slot = web::Data::new(smart::Slot::new());
+    for (_, base) in backend.bases().filter(|(tenant, base)| !readable(tenant, base)) {
+        let warning = format!("backend {base}: not in fhir.allow, so that it cannot be read");
+        tracing::warn!("{warning}");
+        warnings.push(warning);
+    }
     let extra = {
         let slot = slot.clone();
         move |config: &mut web::ServiceConfig| {
             health::configure(config, &checks, public);
+            operations::configure(config, operations.clone());
+            backend::configure(config, Arc::clone(&backend));
             if let Some(demo) = &demo {
                 crate::demo::configure(config, demo.clone());
             }

@@ -9,6 +9,7 @@
 pub mod advice;
 pub mod app;
 pub mod auth;
+pub mod backend;
 pub mod cds;
 pub mod cli;
 pub mod dataset;
@@ -20,6 +21,7 @@ pub mod http;
 pub mod lang;
 pub mod metrics;
 pub mod model;
+pub mod operations;
 pub mod outbound;
 pub mod page;
 pub mod patient;

@@ -7,8 +7,10 @@ use serde::Deserialize;
 
 use crate::{
     auth::settings::{AuthSettings, TenantSettings},
+    backend::settings::BackendSettings,
     fhir::client::FhirSettings,
     http::{measure::MetricsSettings, settings::HttpSettings},
+    operations::settings::OperationsSettings,
     outbound::OutboundSettings,
     smart::settings::SmartSettings,
     store::open::StoreSettings,
@@ -29,6 +31,9 @@ pub struct Settings {
     /// Requests to other servers.
     #[serde(default)]
     pub outbound: OutboundSettings,
+    /// FHIR servers with an access of our own.
+    #[serde(default)]
+    pub backend: Vec<BackendSettings>,
     /// Twins.
     pub models: ModelSettings,
     /// Services.
@@ -42,6 +47,9 @@ pub struct Settings {
     pub clock: ClockSettings,
     /// Logs.
     pub log: LogSettings,
+    /// FHIR operations for integration engines.
+    #[serde(default)]
+    pub operations: OperationsSettings,
     /// Who may call.
     #[serde(default)]
     pub auth: AuthSettings,
@@ -175,6 +183,7 @@ impl Settings {
             }
         }
         self.smart.check().map_err(SettingsError)?;
+        self.operations.check().map_err(SettingsError)?;
         if !self.smart.issuer.is_empty() && self.http.public_url.is_none() {
             let message = "http.public_url is missing: the address at which browsers reach the pages of [[smart.issuer]], such as \
                            https://twins.hospital.example";

@@ -17,7 +17,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::page::{Face, face};
+use super::{
+    heed::{self, Unheeded},
+    page::{Face, face},
+    server_version::{Asked, Versions},
+};
 use crate::{
     cds::request::FhirAccess,
     outbound::{
@@ -120,6 +124,15 @@ pub enum Failure {
     /// Too many requests to it are under way.
     #[error("too many requests to the FHIR server are under way")]
     Busy,
+    /// It ignored a parameter of the search, and sent only a part of what it found.
+    #[error(
+        "the FHIR server ignored a parameter of the search (its link `self` lacks it, or other patients' data came) and sent only a \
+         part of what it found"
+    )]
+    Unheeded,
+    /// It speaks neither R4 nor R4B.
+    #[error("the FHIR server speaks neither FHIR R4 nor R4B (fhirVersion at its /metadata)")]
+    OtherVersion,
     /// The requests of this call are used up.
     #[error("this call needs more requests to the FHIR server than are allowed")]
     Budget,
@@ -153,6 +166,7 @@ pub struct Client {
     outbound: Arc<Outbound>,
     allow: AllowList,
     settings: FhirSettings,
+    versions: Versions,
 }
 
 impl Client {
@@ -165,20 +179,22 @@ impl Client {
             outbound,
             allow: AllowList::new("fhir.allow", &settings.allow, settings.loopback_http)?,
             settings: settings.clone(),
+            versions: Versions::default(),
         })
     }
 
-    /// Begins the requests of one call, all of which end before `deadline`.
+    /// Begins the requests of one call about a patient, all of which end before `deadline`.
     ///
     /// # Errors
     /// [`Failure::NotAllowed`] or [`Failure::BadToken`]; nothing was sent then.
-    pub fn session(&self, access: &FhirAccess, deadline: Instant) -> Result<Session<'_>, Failure> {
+    pub fn session(&self, access: &FhirAccess, patient_id: &str, deadline: Instant) -> Result<Session<'_>, Failure> {
         let base = self.allow.admit(&access.server).ok_or(Failure::NotAllowed)?;
         let bearer = |token| Authorization::bearer(token).ok_or(Failure::BadToken);
         Ok(Session {
             client: self,
             base,
             authorization: access.token.as_ref().map(|token| bearer(token.reveal())).transpose()?,
+            patient: patient_id.into(),
             deadline,
             requests: AtomicU64::new(self.settings.requests.into()),
             bytes: AtomicU64::new(self.settings.call_bytes),
@@ -198,6 +214,7 @@ pub struct Session<'a> {
     client: &'a Client,
     base: Base,
     authorization: Option<Authorization>,
+    patient: Arc<str>,
     deadline: Instant,
     /// Left.
     requests: AtomicU64,
@@ -212,10 +229,8 @@ impl Session<'_> {
     /// [`Failure`] when there is no first page. Trouble with a later page makes the answer partial.
     pub async fn query(&self, relative: &str) -> Result<Answer, Failure> {
         let url = self.base.query(relative).ok_or(Failure::BadQuery)?;
-        let (path, search) = match relative.split_once('?') {
-            Some((path, _)) => (path, true),
-            None => (relative, false),
-        };
+        let (path, sent) = relative.split_once('?').unwrap_or((relative, ""));
+        let search = relative.contains('?');
         let first = self.request(&url, !search).await?;
         let expected = if search {
             "Bundle"
@@ -228,14 +243,28 @@ impl Session<'_> {
         if first.face.kind != expected {
             return Err(Failure::OtherType);
         }
+        let unheeded = heed::unheeded(sent, first.face.self_link.as_deref());
         let mut answer = Answer {
             pages: vec![first.raw],
             partial: false,
         };
         if let Some(next) = first.face.next {
+            // What is all there can be sorted out here; of everybody's data nothing more is asked for.
+            if search && (unheeded == Unheeded::Patient || first.others) {
+                return Err(Failure::Unheeded);
+            }
             self.follow(&url, next, &mut answer).await;
         }
+        if search && answer.partial && unheeded != Unheeded::Nothing {
+            return Err(Failure::Unheeded);
+        }
         Ok(answer)
+    }
+
+    /// Asks which version of FHIR the server speaks, or is reminded of it.
+    #[must_use]
+    pub fn server_version(&self) -> Asked {
+        self.client.versions.ask(&self.client.outbound, &self.base)
     }
 
     /// The pages that follow a Bundle which came from elsewhere (prefetch), the Bundle itself not included.
@@ -275,6 +304,10 @@ impl Session<'_> {
                 return;
             };
             answer.pages.push(page.raw);
+            if page.others && page.face.next.is_some() {
+                answer.partial = true;
+                return;
+            }
             next = page.face.next;
             pages = pages.saturating_add(1);
         }
@@ -292,7 +325,7 @@ impl Session<'_> {
         let asked = outbound.get(url, Accept::Fhir, self.authorization.as_ref(), limit, self.deadline);
         let answer = asked.await?;
         match answer.status {
-            StatusCode::OK => parse(answer.body).await,
+            StatusCode::OK => parse(answer.body, Arc::clone(&self.patient)).await,
             StatusCode::UNAUTHORIZED => Err(Failure::Unauthorized),
             StatusCode::FORBIDDEN => Err(Failure::Forbidden),
             StatusCode::NOT_FOUND | StatusCode::GONE if read => Err(Failure::NotFound),
@@ -303,27 +336,42 @@ impl Session<'_> {
 }
 
 struct Page {
+    /// Without resources of other patients.
     raw: Box<RawValue>,
     face: Face,
+    /// Whether there were any.
+    others: bool,
 }
 
 /// Above this size, reading is moved away from the thread that serves other calls.
 const LARGE: usize = 128 * 1024;
 
-async fn parse(body: Vec<u8>) -> Result<Page, Failure> {
+async fn parse(body: Vec<u8>, patient: Arc<str>) -> Result<Page, Failure> {
     let page = if body.len() > LARGE {
-        tokio::task::spawn_blocking(move || read(body)).await.ok().flatten()
+        let read = move || read(body, &patient);
+        tokio::task::spawn_blocking(read).await.ok().flatten()
     } else {
-        read(body)
+        read(body, &patient)
     };
     page.ok_or(Failure::NotJson)
 }
 
-fn read(body: Vec<u8>) -> Option<Page> {
+fn read(body: Vec<u8>, patient: &str) -> Option<Page> {
     let text = String::from_utf8(body).ok()?;
     let face = face(&text)?;
+    let (mut raw, mut others) = (RawValue::from_string(text).ok()?, 0);
+    if face.kind == "Bundle" {
+        (raw, others) = heed::own(raw, patient);
+    }
+    if others > 0 {
+        tracing::warn!(
+            others,
+            "a FHIR server sent resources of other patients, which were dropped"
+        );
+    }
     Some(Page {
-        raw: RawValue::from_string(text).ok()?,
+        raw,
         face,
+        others: others > 0,
     })
 }

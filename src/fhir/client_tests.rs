@@ -14,7 +14,11 @@ use crate::{
 };
 
 async fn ask(stub: &Stub, query: &str) -> Result<Answer, Failure> {
-    client().session(&stub.access(), soon()).unwrap().query(query).await
+    client()
+        .session(&stub.access(), "ok", soon())
+        .unwrap()
+        .query(query)
+        .await
 }
 
 #[actix_web::test]
@@ -44,7 +48,7 @@ async fn without_a_token_none_is_sent() {
         ..stub.access()
     };
     client()
-        .session(&access, soon())
+        .session(&access, "ok", soon())
         .unwrap()
         .query("Patient/ok")
         .await
@@ -94,7 +98,7 @@ async fn a_stall_or_a_drip_ends_at_the_deadline() {
     for query in ["Patient/stall", "Patient/drip"] {
         let begun = Instant::now();
         let session = client
-            .session(&stub.access(), begun + Duration::from_millis(200))
+            .session(&stub.access(), "ok", begun + Duration::from_millis(200))
             .unwrap();
         assert_eq!(session.query(query).await.err(), Some(Failure::Timeout), "{query}");
         assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
@@ -126,7 +130,7 @@ async fn half_a_body_is_no_answer() {
     });
     for _ in 0..5 {
         let client = client();
-        let session = client.session(&access(&base), soon()).unwrap();
+        let session = client.session(&access(&base), "ok", soon()).unwrap();
         assert_eq!(session.query("Patient/ok").await.err(), Some(Failure::BrokenOff));
     }
     // Not `join`: a connection that never came would hang the test instead of failing it.
@@ -136,7 +140,7 @@ async fn half_a_body_is_no_answer() {
         actix_web::rt::time::sleep(Duration::from_millis(5)).await;
     }
     let client = client();
-    let session = client.session(&access(&base), soon()).unwrap();
+    let session = client.session(&access(&base), "ok", soon()).unwrap();
     assert_eq!(
         session.query("Patient/ok").await.err(),
         Some(Failure::Unreachable),
@@ -166,7 +170,7 @@ async fn pages_are_followed_within_bounds() {
     }
     let session_client = client();
     let session = session_client
-        .session(&stub.access(), Instant::now() + Duration::from_millis(400))
+        .session(&stub.access(), "ok", Instant::now() + Duration::from_millis(400))
         .unwrap();
     let answer = session.query("Observation?case=late").await.unwrap();
     assert_eq!(
@@ -174,6 +178,24 @@ async fn pages_are_followed_within_bounds() {
         (1, true),
         "what came before the deadline is kept"
     );
+}
+
+#[actix_web::test]
+async fn what_a_server_did_not_heed_is_sorted_out_or_refused() {
+    let stub = Stub::start("http://127.0.0.1:9");
+    let answer = ask(&stub, "Observation?patient=ok&case=others").await.unwrap();
+    let page = answer.pages[0].get();
+    assert!(page.contains("Patient/ok") && !page.contains("canary"), "{page}");
+    assert!(!answer.partial, "what came is whole");
+    stub.seen.lock().unwrap().clear();
+    let answer = ask(&stub, "Observation?patient=ok&case=everybody").await;
+    assert_eq!(answer.err(), Some(Failure::Unheeded));
+    assert_eq!(stub.targets().len(), 1, "more of everybody's data is not asked for");
+    // In no order, yet all of it.
+    let answer = ask(&stub, "Observation?_sort=-date&case=unsorted").await.unwrap();
+    assert_eq!((answer.pages.len(), answer.partial), (4, false));
+    let answer = ask(&stub, "Observation?_sort=-date&much=1&case=unsorted").await;
+    assert_eq!(answer.err(), Some(Failure::Unheeded));
 }
 
 #[actix_web::test]
@@ -195,12 +217,15 @@ async fn a_server_that_is_not_listed_is_not_asked() {
         ..FhirSettings::default()
     };
     let strict = Client::new(&settings, outbound()).unwrap();
-    assert_eq!(strict.session(&stub.access(), soon()).err(), Some(Failure::NotAllowed));
+    assert_eq!(
+        strict.session(&stub.access(), "ok", soon()).err(),
+        Some(Failure::NotAllowed)
+    );
     let bad = FhirAccess {
         token: Some(Secret::new("a\r\nx-evil: 1".to_owned())),
         ..stub.access()
     };
-    assert_eq!(client().session(&bad, soon()).err(), Some(Failure::BadToken));
+    assert_eq!(client().session(&bad, "ok", soon()).err(), Some(Failure::BadToken));
     assert!(stub.targets().is_empty());
 }
 
@@ -214,7 +239,7 @@ async fn requests_and_bytes_of_a_call_are_bounded() {
         ..FhirSettings::default()
     };
     let client = Client::new(&settings, outbound()).unwrap();
-    let session = client.session(&stub.access(), soon()).unwrap();
+    let session = client.session(&stub.access(), "ok", soon()).unwrap();
     assert!(session.query("Patient/large").await.is_ok());
     assert!(session.query("Patient/large").await.is_ok());
     assert_eq!(session.query("Patient/large").await.err(), Some(Failure::TooLarge));
@@ -226,7 +251,7 @@ async fn requests_and_bytes_of_a_call_are_bounded() {
 async fn nothing_that_may_be_logged_holds_a_token_or_an_id() {
     let stub = Stub::start("http://127.0.0.1:9");
     let client = client();
-    let session = client.session(&stub.access(), soon()).unwrap();
+    let session = client.session(&stub.access(), "ok", soon()).unwrap();
     let failure = session.query("Patient/status-500").await.unwrap_err();
     let shown = format!("{session:?} {client:?} {failure} {failure:?} {:?}", stub.access());
     assert!(!shown.contains(TOKEN) && !shown.contains("status-500"), "{shown}");

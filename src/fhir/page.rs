@@ -15,6 +15,8 @@ pub struct Face {
     pub kind: String,
     /// Address in the link `next` of a Bundle (FHIR R4, 3.1.1.4 "Paging").
     pub next: Option<String>,
+    /// Address in its link `self`: what the server took the query for.
+    pub self_link: Option<String>,
     /// Whether an OperationOutcome says that the answer is not what was asked: the answer itself, or an entry of the
     /// Bundle with a severity of error or fatal. Warnings are no failure.
     pub complaint: bool,
@@ -72,15 +74,19 @@ pub fn face(json: &str) -> Option<Face> {
     let mut face = Face {
         kind: head.resource_type.into_owned(),
         next: None,
+        self_link: None,
         complaint: false,
     };
     match face.kind.as_str() {
         "OperationOutcome" => face.complaint = true,
         "Bundle" => {
-            face.next = many::<Link<'_>>(head.link)
-                .into_iter()
-                .find(|link| link.relation == "next" && !link.url.is_empty())
-                .map(|link| link.url.into_owned());
+            for link in many::<Link<'_>>(head.link) {
+                match link.relation.as_ref() {
+                    "next" if !link.url.is_empty() && face.next.is_none() => face.next = Some(link.url.into_owned()),
+                    "self" => face.self_link = Some(link.url.into_owned()),
+                    _ => {}
+                }
+            }
             face.complaint = many::<Entry<'_>>(head.entry)
                 .into_iter()
                 .filter_map(|entry| entry.resource)
@@ -152,6 +158,7 @@ mod tests {
         Some(Face {
             kind: kind.to_owned(),
             next: next.map(str::to_owned),
+            self_link: None,
             complaint,
         })
     }
@@ -169,7 +176,10 @@ mod tests {
             ),
             (
                 r#"{"resourceType":"Bundle","link":[{"relation":"self","url":"a"},{"relation":"next","url":"b"}]}"#,
-                faced("Bundle", Some("b"), false),
+                faced("Bundle", Some("b"), false).map(|face| Face {
+                    self_link: Some("a".to_owned()),
+                    ..face
+                }),
             ),
             (
                 r#"{"resourceType":"Bundle","link":[7,{"relation":"next"},{"relation":"next","url":"\u0062"}]}"#,

@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use super::{
     client::{Answer, Client, Failure, Session},
     page::{self, Face},
+    server_version::Version,
     template::{Tokens, render, today},
 };
 use crate::{
@@ -26,6 +27,9 @@ use crate::{
 #[cfg(test)]
 #[path = "prefetch_tests.rs"]
 mod tests;
+
+/// How long a call waits for the version of a server that it knows nothing of, once the data are there.
+const VERSION_PATIENCE: Duration = Duration::from_millis(200);
 
 /// One prefetch key of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +105,14 @@ impl Gathered {
             .map(|(key, state)| (key.as_str(), *state))
     }
 
+    /// Why required keys could not be fetched.
+    pub fn failures(&self) -> impl Iterator<Item = Failure> {
+        self.missing_required().filter_map(|(_, state)| match state {
+            KeyState::FetchFailed(failure) => Some(failure),
+            _ => None,
+        })
+    }
+
     /// The keys whose data are not all there.
     pub fn partial(&self) -> impl Iterator<Item = &str> {
         self.states
@@ -114,6 +126,36 @@ impl Gathered {
         self.resources.extend(later.resources);
         self.states.extend(later.states);
         self.required.extend(later.required);
+    }
+
+    /// What a record that was sent as a whole holds for some queries: what is not in it is not there. It is kept once, under the key
+    /// `under`, if that is among the keys.
+    #[must_use]
+    pub fn of_record(record: &RawValue, queries: &[Query], under: &str) -> Self {
+        let partial = page::face(record.get()).is_some_and(|face| face.next.is_some());
+        let mut gathered = Self::default();
+        for query in queries {
+            gathered
+                .states
+                .insert(query.key.clone(), KeyState::Prefetched { partial });
+            if query.required {
+                gathered.required.insert(query.key.clone());
+            }
+            if query.key == under {
+                gathered.resources.insert(query.key.clone(), [record.to_owned()].into());
+            }
+        }
+        gathered
+    }
+
+    /// Takes back what was fetched.
+    fn refuse_fetched(&mut self, failure: Failure) {
+        for (key, state) in &mut self.states {
+            if matches!(state, KeyState::Fetched { .. }) {
+                *state = KeyState::FetchFailed(failure);
+                self.resources.remove(key);
+            }
+        }
     }
 
     /// What is here for some queries, each beside the key that it was gathered under, as if they alone had been gathered under
@@ -139,8 +181,18 @@ impl Gathered {
 ///
 /// Nothing that other parties do is an error here: each key has a [`KeyState`].
 pub async fn gather(call: &HookCall, queries: &[Query], client: &Client, deadline: Instant) -> Gathered {
-    let session = call.fhir.as_ref().map(|access| client.session(access, deadline));
+    let session = call
+        .fhir
+        .as_ref()
+        .map(|access| client.session(access, &call.patient_id, deadline));
     let tokens = Tokens::of(call, today());
+    // Asked beside the queries, and only where there are any.
+    let fetches = queries.iter().any(|query| !call.prefetch.contains_key(&query.key));
+    let version = session
+        .as_ref()
+        .filter(|_| fetches)
+        .and_then(|session| session.as_ref().ok());
+    let version = version.map(Session::server_version);
     // Boxed one by one: a stream of the unboxed closures would not be `Send` for every lifetime.
     let mut each = Vec::with_capacity(queries.len());
     for query in queries {
@@ -171,6 +223,13 @@ pub async fn gather(call: &HookCall, queries: &[Query], client: &Client, deadlin
             gathered.resources.insert(query.key.clone(), pages.into());
         }
         gathered.states.insert(query.key.clone(), state);
+    }
+    drop(answers);
+    if let Some(version) = version {
+        let patience = VERSION_PATIENCE.min(deadline.saturating_duration_since(Instant::now()));
+        if version.version(patience).await == Some(Version::Other) {
+            gathered.refuse_fetched(Failure::OtherVersion);
+        }
     }
     gathered
 }
@@ -239,6 +298,7 @@ async fn counted(query: impl Future<Output = Result<Answer, Failure>>) -> Result
         Err(Failure::Timeout) => "timeout",
         Err(Failure::Resting) => "resting",
         Err(Failure::Busy) => "busy",
+        Err(Failure::Unheeded) => "unheeded",
         Err(Failure::Budget) => "budget",
         Err(_) => "unusable",
     };

@@ -88,16 +88,33 @@ async fn only_what_is_absent_is_fetched() {
     assert_eq!(missing(&gathered), ["encounter", "failed", "inside", "null", "refused"]);
     assert_eq!(gathered.partial().count(), 0);
     let mut targets = stub.targets();
-    targets.sort();
+    targets.retain(|target| target != "/r4/metadata");
     assert_eq!(targets.len(), 7, "{targets:?}");
+    assert_eq!(stub.targets().len(), 8, "the version, once");
     assert!(targets.iter().any(|target| target == "/r4/Practitioner/u1"));
     assert!(
         stub.seen
             .lock()
             .unwrap()
             .iter()
-            .all(|seen| seen.headers["authorization"] == "Bearer token-canary")
+            .all(|seen| seen.target == "/r4/metadata" || seen.headers["authorization"] == "Bearer token-canary")
     );
+}
+
+#[actix_web::test]
+async fn another_version_of_fhir_is_not_read() {
+    let stub = Stub::start("http://127.0.0.1:9");
+    let queries = [
+        query("a", "Patient/{{context.patientId}}"),
+        query("b", "Patient/{{context.patientId}}"),
+    ];
+    let mut call = call(Some(crate::fhir::stub::access(&format!("{}/r5", stub.base()))));
+    call.prefetch
+        .insert("a".to_owned(), data(r#"{"resourceType":"Patient"}"#));
+    let gathered = gather(&call, &queries, &client(), soon()).await;
+    assert_eq!(gathered.states["a"], KeyState::Prefetched { partial: false });
+    assert_eq!(gathered.states["b"], KeyState::FetchFailed(Failure::OtherVersion));
+    assert_eq!(gathered.resources.keys().collect::<Vec<_>>(), ["a"]);
 }
 
 #[actix_web::test]

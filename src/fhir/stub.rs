@@ -165,7 +165,39 @@ async fn answer(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse
     let (name, number) = case.rsplit_once('-').unwrap_or((&case, "0"));
     let number: u32 = number.parse().unwrap_or(0);
     let search = request.uri().query().is_some();
+    let mixed = |next: &str| {
+        fhir(format!(
+            r#"{{"resourceType":"Bundle","link":[{{"relation":"self","url":"{base}/Observation"}}{next}],"entry":[
+                {{"resource":{{"resourceType":"Observation","id":"1","subject":{{"reference":"Patient/ok"}}}}}},
+                {{"resource":{{"resourceType":"Observation","id":"2","subject":{{"reference":"Patient/canary"}}}}}}]}}"#
+        ))
+    };
+    let statement = |version: &str| {
+        fhir(format!(
+            r#"{{"resourceType":"CapabilityStatement","fhirVersion":"{version}"}}"#
+        ))
+    };
     match name {
+        "metadata" if request.path().contains("/none/") => HttpResponse::NotFound().finish(),
+        "metadata" if request.path().contains("/r5/") => statement("5.0.0"),
+        "metadata" if request.path().contains("/slow/") => {
+            actix_web::rt::time::sleep(Duration::from_secs(60)).await;
+            HttpResponse::Ok().finish()
+        }
+        "metadata" => statement("4.0.1"),
+        "others" => mixed(""),
+        "everybody" => mixed(&format!(
+            r#",{{"relation":"next","url":"{base}/Observation?case=pages-0"}}"#
+        )),
+        "unsorted" => fhir(format!(
+            r#"{{"resourceType":"Bundle","link":[{{"relation":"self","url":"{base}/Observation?case=unsorted"}},
+                {{"relation":"next","url":"{base}/Observation?case=pages-{}"}}]}}"#,
+            if request.uri().query().is_some_and(|query| query.contains("much")) {
+                20
+            } else {
+                2
+            }
+        )),
         "status" => HttpResponse::build(StatusCode::from_u16(u16::try_from(number).unwrap()).unwrap())
             .content_type("application/fhir+json")
             .body(r#"{"resourceType":"OperationOutcome"}"#),

@@ -39,6 +39,7 @@ struct All {
     retries: Counter,
     not_asked: Family<Labels<1>, Counter>,
     breakers: Gauge,
+    tokens: Family<Labels<1>, Counter>,
     store: Family<Labels<1>, Counter>,
     checks: Family<Labels<1>, Gauge>,
     memory: Gauge,
@@ -66,6 +67,7 @@ impl All {
             retries: Counter::default(),
             not_asked: Family::default(),
             breakers: Gauge::default(),
+            tokens: Family::default(),
             store: Family::default(),
             checks: Family::default(),
             memory: Gauge::default(),
@@ -133,6 +135,11 @@ impl All {
             "outbound_breakers_open",
             "Servers that are left alone now because they failed several times in a row",
             all.breakers.clone(),
+        );
+        registry.register(
+            "backend_tokens",
+            "Access tokens of our own asked for, by outcome",
+            all.tokens.clone(),
         );
         registry.register(
             "store_failures",
@@ -264,6 +271,11 @@ pub fn outbound_refused(why: &'static str) {
 /// So many more servers are left alone, or fewer.
 pub fn breakers_open(change: i64) {
     ALL.breakers.inc_by(change);
+}
+
+/// An access token of our own was asked for; `outcome` in a word of ours.
+pub fn backend_token(outcome: &'static str) {
+    ALL.tokens.get_or_create(&[("outcome", outcome.to_owned())]).inc();
 }
 
 /// Something could not be read or written; `store` is `twins`, `feedback`, …

@@ -6,6 +6,7 @@
 //! that the HTTP library itself logs host names at debug level.
 
 pub mod allow_list;
+pub mod assertion;
 pub mod gate;
 pub mod retry;
 

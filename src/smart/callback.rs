@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::{
     Smart,
-    assertion::KIND,
     cookie::Purpose,
     issuer::{Issuer, Proof},
     kept::{same, unguessable},
@@ -19,7 +18,7 @@ use super::{
     trouble::Trouble,
     view,
 };
-use crate::{cds::request::Secret, page::language};
+use crate::{cds::request::Secret, outbound::assertion::KIND, page::language};
 
 /// Checks the answer, exchanges the code and sends the browser to the page.
 pub async fn callback(request: HttpRequest, smart: web::Data<Smart>) -> HttpResponse {
@@ -113,7 +112,9 @@ async fn exchange(smart: &Smart, pending: &Pending, code: &str) -> Result<Grante
         Proof::Public => form.push(("client_id", &issuer.client_id)),
         Proof::Secret(secret) => basic = Some((issuer.client_id.as_str(), secret)),
         Proof::Key(signer) => {
-            assertion = signer.assertion(&issuer.client_id, url.as_str())?;
+            assertion = signer
+                .assertion(&issuer.client_id, url.as_str())
+                .ok_or(Trouble::Internal)?;
             form.extend([
                 ("client_assertion_type", KIND),
                 ("client_assertion", assertion.as_str()),

@@ -9,11 +9,10 @@ use std::{
 use url::Url;
 
 use super::{
-    assertion::Signer,
     configuration::Configuration,
     settings::{IssuerSettings, base},
 };
-use crate::cds::request::Secret;
+use crate::{cds::request::Secret, outbound::assertion::Signer};
 
 /// How long a configuration is believed.
 const FRESH: Duration = Duration::from_secs(600);

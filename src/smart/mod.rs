@@ -12,7 +12,6 @@
 //! Tokens stay in the memory of this process and end with the session. Nothing that a browser sends is repeated on a page or in the
 //! log.
 
-pub mod assertion;
 pub mod callback;
 pub mod configuration;
 pub mod cookie;

@@ -9,12 +9,18 @@
 
 mod architecture;
 mod auth;
+mod backend;
 mod cards;
+mod conformance;
 mod docs;
 mod forecast;
 mod metrics;
 mod mimic;
+mod misbehaving;
 mod openapi;
+mod operations;
+mod outside;
+mod real_server;
 mod server;
 mod smart;
 mod smart_ehr;

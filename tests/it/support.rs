@@ -234,7 +234,7 @@ pub fn patient(record: &Value) -> &Value {
 }
 
 /// What a FHIR server would answer to a template.
-fn answer(record: &Value, template: &str) -> Value {
+pub fn answer(record: &Value, template: &str) -> Value {
     let (kind, search) = template.split_once('?').unwrap_or((template, ""));
     if let Some(kind) = kind.strip_suffix("/{{context.patientId}}") {
         assert_eq!(kind, "Patient");

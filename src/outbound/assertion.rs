@@ -1,4 +1,4 @@
-//! Signed assertions of a confidential client (`private_key_jwt`), and its public key for the EHR. Specification: SMART App Launch 2.2,
+//! Signed assertions of a confidential client (`private_key_jwt`), and its public key for those who check them. Specification: SMART App Launch 2.2,
 //! "Client Authentication: Asymmetric"; RFC 7523; RFC 7518 for the keys.
 
 use std::path::Path;
@@ -16,8 +16,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use zeroize::Zeroizing;
-
-use super::trouble::Trouble;
 
 /// How long an assertion is good; five minutes at most.
 const LASTS: i64 = 240;
@@ -73,11 +71,10 @@ impl Signer {
         }
     }
 
-    /// An assertion that this client asks the token endpoint at `audience`, good for some minutes and once.
-    ///
-    /// # Errors
-    /// [`Trouble::Internal`] when the key cannot sign.
-    pub fn assertion(&self, client: &str, audience: &str) -> Result<String, Trouble> {
+    /// An assertion that this client asks the token endpoint at `audience`, good for some minutes and once; `None` when the key cannot
+    /// sign.
+    #[must_use]
+    pub fn assertion(&self, client: &str, audience: &str) -> Option<String> {
         let now = Timestamp::now().as_second();
         let head = json!({ "alg": self.algorithm(), "kid": self.id, "typ": "JWT" });
         let claims = json!({
@@ -85,8 +82,8 @@ impl Signer {
         });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(&head), part(&claims));
-        let signature = self.sign(signed.as_bytes()).ok_or(Trouble::Internal)?;
-        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+        let signature = self.sign(signed.as_bytes())?;
+        Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
     fn sign(&self, text: &[u8]) -> Option<Vec<u8>> {
