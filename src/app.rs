@@ -27,6 +27,7 @@ use crate::{
         measure, server,
     },
     model::catalog::Catalog,
+    operations::{self, Operations},
     outbound::{Outbound, allow_list::AllowList},
     service::{Handle, Parts, TenantParts, TwinAdvisor},
     settings::Settings,
@@ -146,14 +147,15 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     }
     let launch = Arc::new(OnceLock::new());
     step("opening the store");
-    let stores = store::open::open(&settings.store);
+    let stores = store::open::open(&settings.store)?;
     let mut warnings: Vec<String> = errors.iter().map(|e| format!("not served: {e}")).collect();
     warnings.extend(stores.warnings.iter().cloned());
     let outbound = Arc::new(Outbound::new(&settings.outbound)?);
     let verifier = verifier(&settings, mode, &outbound, &stores)?;
     let mut checks = checks(errors.len(), &stores, verifier.as_ref());
     let tenants = tenants(&settings, &catalog, &outbound)?;
-    let advisor = Arc::new(Handle(TwinAdvisor::new(Parts {
+    let audit = Arc::clone(&stores.audit);
+    let twins_asked = TwinAdvisor::new(Parts {
         catalog,
         client: Client::new(&settings.fhir, Arc::clone(&outbound)).map_err(|e| e.to_string())?,
         tenants,
@@ -164,7 +166,8 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         draws: settings.models.draws,
         offer: settings.services.offer,
         launch: Arc::clone(&launch),
-    })));
+    });
+    let advisor = Arc::new(Handle(Arc::clone(&twins_asked)));
     let types = smart::scopes::types(advisor.services());
     let backend = Arc::new(Backend::new(&settings.backend, &types, Arc::clone(&outbound))?);
     if !settings.backend.is_empty() {
@@ -175,6 +178,14 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         });
     }
     let checks = Arc::new(checks);
+    let operations = web::Data::new(Operations::new(operations::Parts {
+        settings: settings.operations.clone(),
+        advisor: twins_asked,
+        backend: Arc::clone(&backend),
+        audit,
+        tenants: settings.tenant.iter().map(|t| (t.id.clone(), t.fhir.clone())).collect(),
+        allowed: settings.fhir.allow.clone(),
+    })?);
     let demo = match mode {
         Mode::Production => None,
         Mode::Demo => {
@@ -218,6 +229,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         let slot = slot.clone();
         move |config: &mut web::ServiceConfig| {
             health::configure(config, &checks, public);
+            operations::configure(config, operations.clone());
             backend::configure(config, Arc::clone(&backend));
             if let Some(demo) = &demo {
                 crate::demo::configure(config, demo.clone());

@@ -21,6 +21,7 @@ pub mod http;
 pub mod lang;
 pub mod metrics;
 pub mod model;
+pub mod operations;
 pub mod outbound;
 pub mod page;
 pub mod patient;

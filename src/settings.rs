@@ -10,6 +10,7 @@ use crate::{
     backend::settings::BackendSettings,
     fhir::client::FhirSettings,
     http::{measure::MetricsSettings, settings::HttpSettings},
+    operations::settings::OperationsSettings,
     outbound::OutboundSettings,
     smart::settings::SmartSettings,
     store::open::StoreSettings,
@@ -46,6 +47,9 @@ pub struct Settings {
     pub clock: ClockSettings,
     /// Logs.
     pub log: LogSettings,
+    /// FHIR operations for integration engines.
+    #[serde(default)]
+    pub operations: OperationsSettings,
     /// Who may call.
     #[serde(default)]
     pub auth: AuthSettings,
@@ -187,6 +191,7 @@ impl Settings {
             }
         }
         self.smart.check().map_err(SettingsError)?;
+        self.operations.check().map_err(SettingsError)?;
         if !self.smart.issuer.is_empty() && self.http.public_url.is_none() {
             let message = "http.public_url is missing: the address at which browsers reach the pages of [[smart.issuer]], such as \
                            https://twins.hospital.example";

@@ -83,6 +83,12 @@ pub struct Advice {
 }
 
 impl Advice {
+    /// Every option that is neither the present plan nor the course without treatment, best first.
+    pub fn changes(&self) -> impl Iterator<Item = usize> {
+        let change = |(_, option): &(usize, &Evaluated)| option.plan.kind == Kind::Change;
+        self.options.iter().enumerate().filter(change).map(|(place, _)| place)
+    }
+
     /// The alternatives to show, best first: up to `n`, the present plan not among them. Of plans that are only put off by
     /// different times the best one; where the headline is an exposure, one for each daily dose, since the same daily dose has
     /// the same exposure. None when the present plan is on target.

@@ -28,6 +28,24 @@ pub struct Refusal {
     pub order_level: bool,
 }
 
+/// Something that a twin cannot do without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lack {
+    /// The date of birth.
+    BirthDate,
+    /// The administrative sex.
+    Sex,
+    /// A value of the record item of this name.
+    Measured {
+        /// In the twin's file.
+        name: String,
+        /// Hours beyond which a value does not count, where the one that is there is older.
+        older_than: Option<i64>,
+    },
+    /// The category of this name.
+    Category(String),
+}
+
 impl Refusal {
     /// A refusal by a message of the catalogue; `refuse-REASON` says what, `help-REASON` what would help.
     #[must_use]
@@ -45,6 +63,19 @@ impl Refusal {
             urgency: Urgency::Info,
             order_level: false,
         }
+    }
+
+    /// Whether it is for data that are lacking: [`lacks`] names all of them.
+    #[must_use]
+    pub fn is_for_lack(&self) -> bool {
+        let reasons = [
+            "age-missing",
+            "sex-missing",
+            "covariate-missing",
+            "covariate-stale",
+            "category-missing",
+        ];
+        reasons.contains(&self.reason)
     }
 
     /// The same, said as a warning.
@@ -164,50 +195,59 @@ pub fn check(
     unstable(file, facts, now)
 }
 
-/// Whether everything is there that the twin cannot do without.
-fn missing(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone, language: &str) -> Result<(), Refusal> {
+/// Everything that the twin cannot do without and the record does not hold, the most basic first.
+#[must_use]
+pub fn lacks(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone) -> Vec<Lack> {
+    let mut lacks = Vec::new();
     if file.age_input.is_some() && age_years(facts, now, zone).is_none() {
-        return Err(Refusal::new(
-            "age-missing",
-            "refuse-age-missing",
-            "help-age-missing",
-            [],
-        ));
+        lacks.push(Lack::BirthDate);
     }
     if file.female_input.is_some() && facts.person.sex == Sex::Unknown {
-        return Err(Refusal::new(
-            "sex-missing",
-            "refuse-sex-missing",
-            "help-sex-missing",
-            [],
-        ));
+        lacks.push(Lack::Sex);
     }
-    let title = |name: &str| file.title(name, language).to_owned();
     let needed = |name: &str| file.named.get(name).is_some_and(|n| !n.optional);
     let covariates = file.items.iter().filter(|i| matches!(i.role, Role::Covariate(_)));
     for item in covariates.filter(|i| needed(&i.name)) {
-        if current(file, facts, &item.name, now).is_some() {
-            continue;
+        if current(file, facts, &item.name, now).is_none() {
+            let spec = file.needs.measured.iter().find(|m| m.name == item.name);
+            let hours = spec.and_then(|s| s.within).map_or(0, |w| w.as_hours());
+            let stale = facts.measured.get(&item.name).is_some_and(|m| !m.is_empty());
+            lacks.push(Lack::Measured {
+                name: item.name.clone(),
+                older_than: (stale && hours > 0).then_some(hours),
+            });
         }
-        let spec = file.needs.measured.iter().find(|m| m.name == item.name);
-        let hours = spec.and_then(|s| s.within).map_or(0, |w| w.as_hours());
-        let stale = facts.measured.get(&item.name).is_some_and(|m| !m.is_empty());
-        return Err(if stale && hours > 0 {
-            let args = [("item", title(&item.name)), ("hours", hours.to_string())];
+    }
+    let names = file.needs.categories.iter().map(|c| &c.name);
+    let absent = names.filter(|name| needed(name) && !facts.categories.contains_key(*name));
+    lacks.extend(absent.cloned().map(Lack::Category));
+    lacks
+}
+
+/// Whether everything is there that the twin cannot do without: the first that is not is said, all are named.
+fn missing(file: &TwinFile, facts: &Facts, now: Timestamp, zone: &TimeZone, language: &str) -> Result<(), Refusal> {
+    let lacks = lacks(file, facts, now, zone);
+    let title = |name: &str| file.title(name, language).to_owned();
+    Err(match lacks.first() {
+        None => return Ok(()),
+        Some(Lack::BirthDate) => Refusal::new("age-missing", "refuse-age-missing", "help-age-missing", []),
+        Some(Lack::Sex) => Refusal::new("sex-missing", "refuse-sex-missing", "help-sex-missing", []),
+        Some(Lack::Measured {
+            name,
+            older_than: Some(hours),
+        }) => {
+            let args = [("item", title(name)), ("hours", hours.to_string())];
             Refusal::new("covariate-stale", "refuse-stale", "help-missing", args)
-        } else {
-            let args = [("item", title(&item.name))];
-            Refusal::new("covariate-missing", "refuse-missing", "help-missing", args)
-        });
-    }
-    let absent = |name: &&str| needed(name) && !facts.categories.contains_key(*name);
-    match file.needs.categories.iter().map(|c| c.name.as_str()).find(absent) {
-        Some(name) => {
-            let args = [("item", title(name))];
-            Err(Refusal::new("category-missing", "refuse-missing", "help-missing", args))
         }
-        None => Ok(()),
-    }
+        Some(Lack::Measured { name, .. }) => {
+            let args = [("item", title(name))];
+            Refusal::new("covariate-missing", "refuse-missing", "help-missing", args)
+        }
+        Some(Lack::Category(name)) => {
+            let args = [("item", title(name))];
+            Refusal::new("category-missing", "refuse-missing", "help-missing", args)
+        }
+    })
 }
 
 /// Whether the patient lies within the limits of the twin.

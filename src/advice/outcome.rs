@@ -11,7 +11,7 @@ use crate::{
         formula::Values,
         twin_file::{Doses, Rule, RulePlan, Screen, TwinFile},
     },
-    patient::facts::{Facts, Order},
+    patient::facts::{Facts, Order, Regimen},
     twin::{
         cache::{Cache, Posterior, fingerprint},
         ledger::Ledger,
@@ -66,6 +66,8 @@ pub struct Question<'a> {
     /// Whether a page asks: then a patient who is not on the treatment gets an answer, too (what if it were begun), and each option
     /// that is listed a course.
     pub whole: bool,
+    /// Plans that are to be compared instead of those of the twin's grid; empty: the grid.
+    pub given: &'a [Regimen],
 }
 
 /// Advice with what it rests on.
@@ -80,6 +82,8 @@ pub struct Advised {
     pub targets: Targets,
     /// A parameter to show.
     pub key: Option<KeyParameter>,
+    /// The options to be shown beside the present plan and the course without treatment, best first, by place.
+    pub listed: Vec<usize>,
     /// The course so far and under the options shown.
     pub curves: Curves,
     /// Rules of the file that hold, by place, the loudest first.
@@ -166,7 +170,11 @@ fn advise(question: &Question<'_>) -> Result<Arc<Advised>, Refusal> {
         .as_ref()
         .filter(|p| file.treatment.doses != Doses::None && !practical(&file.treatment, &values, &p.regimen))
     {
-        return Err(outside_the_list(file, &values, plan, language));
+        return Err(outside_the_list(file, &values, &plan.regimen, language));
+    }
+    let impractical = |r: &&Regimen| !practical(&file.treatment, &values, r);
+    if let Some(regimen) = question.given.iter().find(impractical) {
+        return Err(outside_the_list(file, &values, regimen, language));
     }
     if question.draft.is_none() && active_orders(facts) > 1 && file.treatment.doses != Doses::None {
         return Err(Refusal::new("several-orders", "refuse-several-orders", "help-several-orders", []).warning());
@@ -234,7 +242,11 @@ fn simulate(
     };
     let keep = plan.as_ref().map(|p| Plan::plain(Kind::Keep, Some(p.regimen)));
     let simulator = Simulator::new(&twin, file, batches, keep.clone()).map_err(failed)?;
-    let plans = candidates(file, facts, keep.as_ref(), &twin.values);
+    let plans = if question.given.is_empty() {
+        candidates(file, facts, keep.as_ref(), &twin.values)
+    } else {
+        given(question.given, keep.as_ref())
+    };
     let targets = Targets::of(file, &twin.values);
     let first_day = file.advice.first_day && twin.ledger.doses.is_empty();
     let plans = shortlist(&simulator, file, &targets, plans).map_err(failed)?;
@@ -245,14 +257,16 @@ fn simulate(
         .map(|s| evaluate(s, file, &targets, first_day))
         .collect();
     let mut advice = decide(evaluated, file, &targets);
-    let mut shown = advice.alternatives(file, LISTED);
+    let listed = listed(question, &advice);
+    let mut shown = listed.clone();
     shown.extend(advice.keep);
     shown.extend(advice.stop);
     complete(&ready, file, &mut advice, &shown).map_err(failed)?;
     let rules = rules(&ready, file, &advice, &twin.values, simulated).map_err(failed)?;
-    let drawn = advice
-        .alternatives(file, if question.whole { LISTED } else { 1 })
-        .into_iter()
+    let drawn = listed
+        .iter()
+        .copied()
+        .take(if question.whole { usize::MAX } else { 1 })
         .chain(advice.keep)
         .chain(advice.stop);
     let drawn: Vec<Plan> = drawn
@@ -270,6 +284,7 @@ fn simulate(
         .collect();
     Ok(Advised {
         advice,
+        listed,
         present: plan,
         targets,
         key,
@@ -278,6 +293,22 @@ fn simulate(
         screens,
         twin,
     })
+}
+
+/// The plans that the caller gave, beside the present one and the course without treatment.
+fn given(regimens: &[Regimen], keep: Option<&Plan>) -> Vec<Plan> {
+    let change = |regimen: &Regimen| Plan::plain(Kind::Change, Some(*regimen));
+    let plans = keep.cloned().into_iter().chain(regimens.iter().map(change));
+    plans.chain([Plan::plain(Kind::Stop, None)]).collect()
+}
+
+/// The options that are shown beside the present plan and the course without treatment, best first: alternatives, or all that were
+/// given.
+fn listed(question: &Question<'_>, advice: &Advice) -> Vec<usize> {
+    if question.given.is_empty() {
+        return advice.alternatives(&question.definition.file, LISTED);
+    }
+    advice.changes().collect()
 }
 
 /// Of many plans that must be followed in time, the ones that few draws find best, with the present plan and the course without
@@ -395,7 +426,7 @@ fn rules(
 }
 
 /// A plan that is beyond what the twin's file allows is said so, and not compared with anything.
-fn outside_the_list(file: &TwinFile, values: &Values, plan: &Present, language: Language) -> Refusal {
+fn outside_the_list(file: &TwinFile, values: &Values, regimen: &Regimen, language: Language) -> Refusal {
     let show = |v: f64| number(v, language);
     let treatment = &file.treatment;
     let longest = treatment
@@ -404,9 +435,9 @@ fn outside_the_list(file: &TwinFile, values: &Values, plan: &Present, language: 
         .flat_map(|s| s.gaps.iter().copied())
         .fold(0.0, f64::max);
     let args = [
-        ("amount", show(plan.regimen.amount)),
-        ("interval", show(plan.regimen.interval_hours)),
-        ("duration", show(plan.regimen.duration_hours)),
+        ("amount", show(regimen.amount)),
+        ("interval", show(regimen.interval_hours)),
+        ("duration", show(regimen.duration_hours)),
         ("unit", treatment.unit.clone()),
         ("single", show(treatment.single_max.value(values).unwrap_or(0.0))),
         ("daily", show(treatment.daily_max.value(values).unwrap_or(0.0))),

@@ -53,6 +53,11 @@ impl Recent {
             .map(|(_, advised)| Arc::clone(advised))
     }
 
+    /// Forgets all of them.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Remembers an answer in place of the oldest.
     pub fn keep(&self, question: Sameness, advised: &Arc<Advised>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

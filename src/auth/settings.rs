@@ -194,7 +194,7 @@ mod tests {
         let issuer = "[[tenant.issuer]]\niss = 'i'\n";
         for (text, named) in [
             ("[auth]\nleeway = '10m'".to_owned(), "auth.leeway"),
-            ("[auth]\nlongest = '2d'".to_owned(), "auth.longest"),
+            ("[auth]\nlongest = '48h'".to_owned(), "auth.longest"),
             ("[auth]\nkeys_age = '1s'".to_owned(), "auth.keys_age"),
             ("[auth]\nrequire = true".to_owned(), "require"),
             ("[[tenant]]\nid = 'a b'".to_owned(), "tenant.id"),

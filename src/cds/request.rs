@@ -360,8 +360,10 @@ fn token(raw: &RawValue) -> Option<Secret> {
     (sendable && lifetime.is_none_or(|seconds| seconds > 0.0)).then(|| Secret::new(token))
 }
 
-/// Origin and path without trailing slashes, in the normal form of the URL standard.
-fn tenant_of(server: &Url) -> String {
+/// What patients of a FHIR server are kept under when nobody vouches for the caller: origin and path without trailing slashes, in the
+/// normal form of the URL standard.
+#[must_use]
+pub fn tenant_of(server: &Url) -> String {
     format!(
         "{}{}",
         server.origin().ascii_serialization(),

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod docs;
+mod store;
 mod study;
 
 use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
@@ -21,6 +22,7 @@ use crate::{
 ///   jumeau check                whether the model files are right, with their worked checks
 ///   jumeau docs                 a page about each twin, from its files
 ///   jumeau serve --config FILE  the real thing; config/default.toml documents every setting
+///   jumeau store --help         what is kept: copy, export, erase, seal
 ///
 /// For those who write models (docs/writing-a-twin.md), on data in the NONMEM style:
 ///   jumeau simulate MODEL DATA.csv             what a model predicts
@@ -86,6 +88,9 @@ enum Command {
     Plot(study::Plot),
     /// Write a page about each twin, from its files alone, or check that the pages are what they should be
     Docs(docs::Docs),
+    /// Look after what is kept: how much there is, copy it to another store, export or erase what is kept of a patient, seal it anew
+    #[command(subcommand)]
+    Store(store::Store),
     /// Ask a running server whether it is alive (for container health checks)
     Health {
         /// Address and port of the server
@@ -112,6 +117,7 @@ pub fn run() -> ExitCode {
         Command::Forecast(arguments) => study::forecast(&arguments),
         Command::Plot(arguments) => study::plot(&arguments),
         Command::Docs(arguments) => docs::docs(&arguments),
+        Command::Store(command) => store::run(command),
         Command::Health { address } => health(address),
     };
     match result {

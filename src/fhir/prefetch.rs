@@ -128,6 +128,26 @@ impl Gathered {
         self.required.extend(later.required);
     }
 
+    /// What a record that was sent as a whole holds for some queries: what is not in it is not there. It is kept once, under the key
+    /// `under`, if that is among the keys.
+    #[must_use]
+    pub fn of_record(record: &RawValue, queries: &[Query], under: &str) -> Self {
+        let partial = page::face(record.get()).is_some_and(|face| face.next.is_some());
+        let mut gathered = Self::default();
+        for query in queries {
+            gathered
+                .states
+                .insert(query.key.clone(), KeyState::Prefetched { partial });
+            if query.required {
+                gathered.required.insert(query.key.clone());
+            }
+            if query.key == under {
+                gathered.resources.insert(query.key.clone(), [record.to_owned()].into());
+            }
+        }
+        gathered
+    }
+
     /// Takes back what was fetched.
     fn refuse_fetched(&mut self, failure: Failure) {
         for (key, state) in &mut self.states {

@@ -135,7 +135,8 @@ impl Case<'_> {
         }
     }
 
-    fn level_suggestion(&self) -> Option<Suggestion> {
+    /// An order for a new level, where the twin has one.
+    pub(super) fn level_suggestion(&self) -> Option<Suggestion> {
         let reader = self.reader;
         let order_loinc = self.file().observed().find_map(|item| match &item.role {
             Role::Observed { order_loinc, .. } => order_loinc.as_deref(),
@@ -157,7 +158,7 @@ impl Case<'_> {
     }
 
     /// The orders that the rules which hold offer.
-    fn rule_suggestions(&self, advised: &Advised) -> Vec<Suggestion> {
+    pub(super) fn rule_suggestions(&self, advised: &Advised) -> Vec<Suggestion> {
         let reader = self.reader;
         let rules = advised.rules.iter().filter_map(|place| self.file().rules.get(*place));
         rules
@@ -181,7 +182,8 @@ impl Case<'_> {
             .collect()
     }
 
-    fn dose_suggestion(&self, option: &Evaluated, changes: bool, recommended: bool) -> Option<Suggestion> {
+    /// An order for an option.
+    pub(super) fn dose_suggestion(&self, option: &Evaluated, changes: bool, recommended: bool) -> Option<Suggestion> {
         let (reader, file) = (self.reader, self.file());
         let regimen = option.plan.regimen?;
         let drug = reader.text(&file.treatment.name).to_owned();
@@ -286,7 +288,7 @@ impl Case<'_> {
         // What is not suitable is shown, and not offered.
         let offered = match advice.decision {
             Decision::NothingSuitable => Vec::new(),
-            _ => advice.alternatives(file, LISTED),
+            _ => advised.listed.clone(),
         };
         let mut suggestions: Vec<Suggestion> = offered
             .into_iter()

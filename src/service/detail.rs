@@ -4,7 +4,7 @@ use crate::{
     advice::{
         decide::Decision,
         gates::{Refusal, decides, item_title},
-        outcome::{Advised, LISTED},
+        outcome::Advised,
         present::{KnownFrom, gap},
     },
     model::twin_file::Role,
@@ -278,7 +278,7 @@ fn options(case: &Case<'_>, advised: &Advised) -> String {
         }
     }
     let dash = || "-".to_owned();
-    let mut shown = advice.alternatives(file, LISTED);
+    let mut shown = advised.listed.clone();
     shown.extend(advice.keep);
     shown.extend(advice.stop);
     let rows: Vec<String> = shown

@@ -22,7 +22,7 @@ use crate::{
     },
     model::{catalog::Definition, twin_file::Doses},
     patient::{
-        facts::{Facts, Order, Remark},
+        facts::{Facts, Order, Regimen, Remark},
         needs::Needs,
     },
     store::TwinKey,
@@ -30,7 +30,7 @@ use crate::{
     wording::{Language, Wording},
 };
 
-use super::{TwinAdvisor, cards::Case, clock, orders::Subject, picture, words::Reader};
+use super::{TwinAdvisor, cards::Case, clock, inquire::Inquiry, orders::Subject, picture, words::Reader};
 
 /// A draft order for the twin's drug, with the text it was read from.
 pub struct Draft {
@@ -148,17 +148,22 @@ fn is(resource: &RawValue, selection: &str) -> bool {
     serde_json::from_str::<Named>(resource.get()).is_ok_and(|named| named.id.as_deref() == Some(id))
 }
 
+/// Turns what came of a question into what is answered: cards for hooks, findings for operations.
+pub type Tell<R> = fn(&Case<'_>, &Outcome) -> R;
+
 /// Computes what a twin says of a call that concerns it.
 ///
 /// # Errors
-/// [`CallError`] when the record is not that of the patient in context, or holds no patient.
-pub fn evaluate(
+/// [`CallError`] when the record is not that of the patient in context, or holds no patient, or a given treatment cannot be read.
+pub(super) fn evaluate<R>(
     advisor: &TwinAdvisor,
     definition: &Definition,
-    call: &HookCall,
+    inquiry: &Inquiry,
     drafts: &Drafts,
     gathered: &Gathered,
-) -> Result<Said, CallError> {
+    tell: Tell<R>,
+) -> Result<(&'static str, R), CallError> {
+    let call = &inquiry.call;
     let (facts, now) = facts(advisor, definition, call, gathered)?;
     let draft = drafts.orders.first();
     // While an order is being drafted, a dose that is not there yet is no fault; anything else that is unclear is.
@@ -177,6 +182,8 @@ pub fn evaluate(
         })
         .filter(|id| !not_yet(id));
     let language = Language::from_tag(call.language);
+    let wording = Wording::of(language);
+    let given = treatments(advisor, definition, inquiry, now, wording)?;
     let key = TwinKey::new(call.tenant.clone(), call.patient_id.clone(), definition.file.id.clone());
     let question = Question {
         definition,
@@ -197,11 +204,12 @@ pub fn evaluate(
             key: &key,
         },
         recent: &advisor.recent,
-        whole: call.page,
+        whole: inquiry.whole,
+        given: &given,
     };
     let outcome = consider(&question);
     let reader = Reader {
-        wording: Wording::of(language),
+        wording,
         now,
         zone: &advisor.zone,
     };
@@ -218,27 +226,75 @@ pub fn evaluate(
         draft_codes,
         launch: advisor.launch.get().map(String::as_str),
         hook_instance: &call.hook_instance,
-        page: call.page,
+        page: inquiry.whole,
     };
-    Ok(match &outcome {
-        Outcome::Silent => Said {
-            card: None,
-            extension: None,
-            advice: false,
-            gain: 0.0,
-        },
+    let twin = definition.file.id.as_str();
+    let name = match &outcome {
+        Outcome::Silent => "silent",
         Outcome::Refused(refusal) => {
-            tracing::info!(twin = definition.file.id, reason = refusal.reason, "refused");
-            Said {
-                card: Some(case.refused(refusal)),
-                extension: None,
-                advice: false,
-                gain: 0.0,
-            }
+            tracing::info!(twin, reason = refusal.reason, "refused");
+            "refused"
         }
         Outcome::Advised(advised) => {
-            tracing::info!(twin = definition.file.id, reused = advised.twin.reused, decision = ?advised.advice.decision, "advised");
-            let picture = picture::picture(&case, advised);
+            tracing::info!(twin, reused = advised.twin.reused, decision = ?advised.advice.decision, "advised");
+            "advised"
+        }
+    };
+    Ok((name, tell(&case, &outcome)))
+}
+
+/// The regimens of the treatments that the caller gave to be simulated.
+fn treatments(
+    advisor: &TwinAdvisor,
+    definition: &Definition,
+    inquiry: &Inquiry,
+    now: Timestamp,
+    wording: &Wording,
+) -> Result<Vec<Regimen>, CallError> {
+    let file = &definition.file;
+    if !inquiry.treatments.is_empty() && file.treatment.doses == Doses::None {
+        let message = "this twin follows a course and compares no doses: leave the treatments out";
+        return Err(CallError::BadRequest(message.to_owned()));
+    }
+    let context = ReadContext {
+        now,
+        ..context(advisor, &inquiry.call, &[])
+    };
+    let one = |(n, raw): (usize, &RawValue)| {
+        let wrong = |why: &str| {
+            let message = format!("treatment {}: {why}", n + 1);
+            CallError::BadRequest(message)
+        };
+        let (orders, _) = read_draft_orders(&[raw], &file.needs, &advisor.terminology, &context);
+        let order = orders.first().ok_or_else(|| {
+            wrong("not a MedicationRequest for this twin's drug and patient; code the drug as the twin's file does and name the patient as subject")
+        })?;
+        let plan = drafted(order, &file.treatment);
+        plan.map(|plan| plan.regimen).ok_or_else(|| {
+            let id = order.unclear.as_deref().unwrap_or("order-unclear-no-dosage");
+            wrong(&wording.say(id, []))
+        })
+    };
+    let treatments = inquiry.treatments.iter().map(AsRef::as_ref);
+    treatments.enumerate().map(one).collect()
+}
+
+/// What a hook is told.
+pub fn said(case: &Case<'_>, outcome: &Outcome) -> Said {
+    let silent = Said {
+        card: None,
+        extension: None,
+        advice: false,
+        gain: 0.0,
+    };
+    match outcome {
+        Outcome::Silent => silent,
+        Outcome::Refused(refusal) => Said {
+            card: Some(case.refused(refusal)),
+            ..silent
+        },
+        Outcome::Advised(advised) => {
+            let picture = picture::picture(case, advised);
             let card = case.advised(advised, picture.clone());
             Said {
                 // Where nobody is interrupted, pages of ours can still draw the curve.
@@ -248,7 +304,7 @@ pub fn evaluate(
                 gain: gain(advised),
             }
         }
-    })
+    }
 }
 
 /// What the record says, with what could not be had of it, and the present.

@@ -1,10 +1,14 @@
 //! One hook call from beginning to end: data, facts, twin, advice, cards. The only module that knows both the protocol
 //! and the medicine, and it holds neither: each step is another module's.
 
+pub mod ask;
 pub mod cards;
 pub mod clock;
 pub mod detail;
 pub mod evaluate;
+mod find;
+pub mod finding;
+mod inquire;
 pub mod load;
 pub mod offering;
 pub mod orders;
@@ -14,17 +18,13 @@ pub mod together;
 pub mod words;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use futures_util::{
-    FutureExt as _,
-    future::{BoxFuture, join_all},
-};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use jiff::{Timestamp, tz::TimeZone};
-use tracing::Instrument as _;
 
 use crate::{
     advice::recent::Recent,
@@ -33,11 +33,11 @@ use crate::{
         card::Response,
         discovery::Service,
         feedback::Feedback,
-        request::{Hook, HookCall},
+        request::HookCall,
     },
     fhir::{
         client::Client,
-        prefetch::{Gathered, Query, gather},
+        prefetch::{Gathered, Query},
         terminology::Terminology,
     },
     metrics,
@@ -45,15 +45,10 @@ use crate::{
     settings::{AsOf, Offer},
     store::{FeedbackRecord, open::Stores},
 };
-use evaluate::{Drafts, Said};
-use load::{Kind, Load, TooMuch};
+use inquire::Inquiry;
+use load::{Kind, Load};
 use offering::{Offering, Tenant};
-use together::{LeftOut, Threads, Union, within};
-
-/// Time kept back from the deadline for computing and writing the answer.
-const FOR_COMPUTING: Duration = Duration::from_millis(400);
-/// Time kept back from the deadline for putting the answer together and writing it.
-const FOR_WRITING: Duration = Duration::from_millis(150);
+use together::{Lacking, Threads, Union};
 
 /// Everything that a call needs, shared by all calls.
 pub struct TwinAdvisor {
@@ -150,22 +145,16 @@ impl Member {
     }
 
     /// What the twin needs and nobody has, by the keys of the service.
-    fn lacks(&self, view: &Gathered) -> Result<(), CallError> {
+    fn lacks(&self, view: &Gathered) -> Result<(), Lacking> {
         let lacking: Vec<&str> = evaluate::lacking(view).collect();
-        let named = self.pairs().filter(|(query, _)| lacking.contains(&query.key.as_str()));
-        let named: Vec<&str> = named.map(|(_, under)| under).collect();
-        if named.is_empty() {
+        if lacking.is_empty() {
             return Ok(());
         }
-        let failures: BTreeSet<String> = view.failures().map(|failure| failure.to_string()).collect();
-        let why = failures
-            .into_iter()
-            .map(|failure| format!("; {failure}"))
-            .collect::<String>();
-        Err(CallError::MissingData(format!(
-            "needed and neither in prefetch nor to be had from fhirServer: {}{why}",
-            named.join(", ")
-        )))
+        let named = self.pairs().filter(|(query, _)| lacking.contains(&query.key.as_str()));
+        Err(Lacking {
+            keys: named.map(|(_, under)| under.to_owned()).collect(),
+            failures: view.failures().collect(),
+        })
     }
 }
 
@@ -247,151 +236,17 @@ impl TwinAdvisor {
     }
 
     async fn answer(self: Arc<Self>, call: HookCall) -> Result<Response, CallError> {
-        let Some(asked) = self.tenant(&call).offering.asked(&call.service_id).cloned() else {
+        let Some(asked) = self.tenant(&call.tenant).offering.asked(&call.service_id).cloned() else {
             return Err(CallError::BadRequest("no such service".to_owned()));
         };
-        let started = Instant::now();
-        let left = call.deadline.saturating_duration_since(started);
-        let until = call
-            .deadline
-            .checked_sub(FOR_WRITING.min(left / 3))
-            .unwrap_or(call.deadline);
-        let fetched_by = call.deadline.checked_sub(FOR_COMPUTING).unwrap_or(call.deadline);
-        let call = Arc::new(call);
-        let mut gathered = Gathered::default();
-        if call.hook == Hook::PatientView {
-            // Where the present is that of the record, all of it must be there to tell who is on a treatment.
-            let queries = asked.open(&asked.members, &gathered, self.as_of != AsOf::Record);
-            gathered = self.gather(&call, &queries, fetched_by).await;
-        }
-        // A twin that the call does not concern is passed over without anything being fetched for it.
-        let (concerned, mut answers) = self.concerned(&asked.members, &call, &gathered, until).await;
-        // Nor for one that lacks something already.
-        let members = concerned.iter().map(|(member, _)| member);
-        let able = members.filter(|member| member.lacks(&gathered.view(member.pairs())).is_ok());
-        let members: Vec<Member> = able.cloned().collect();
-        let queries = asked.open(&members, &gathered, false);
-        gathered.add(self.gather(&call, &queries, fetched_by).await);
-        let gathering = started.elapsed();
-        let evaluations = concerned.into_iter().map(|(member, drafts)| {
-            let (this, call) = (Arc::clone(&self), Arc::clone(&call));
-            let view = gathered.view(member.pairs());
-            async move {
-                let id = member.twin.id().to_owned();
-                let said = match member.lacks(&view) {
-                    Ok(()) => this.evaluate(member.twin, call, drafts, view, until).await,
-                    Err(error) => Err(LeftOut::Error(error)),
-                };
-                (id, said)
-            }
-        });
-        answers.extend(join_all(evaluations).await);
-        let twins = answers.len();
-        let answer = together::merge(answers);
-        tracing::info!(
-            twins,
-            gathering_ms = u64::try_from(gathering.as_millis()).unwrap_or(u64::MAX),
-            total_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "evaluated"
-        );
-        answer
+        let answers = self.inquire(&asked, Inquiry::from(call), evaluate::said).await;
+        let named = |(twin, said): (Arc<Twin>, _)| (twin.id().to_owned(), said);
+        together::merge(answers.into_iter().map(named).collect())
     }
 
     /// Whom the call is for. Calls that nobody vouches for bear the name of a FHIR server, which is no tenant's id.
-    fn tenant(&self, call: &HookCall) -> &Tenant {
-        self.tenants.get(&call.tenant).unwrap_or(&self.common)
-    }
-
-    async fn gather(&self, call: &HookCall, queries: &[Query], until: Instant) -> Gathered {
-        let span = tracing::info_span!("gathering", queries = queries.len());
-        gather(call, queries, &self.tenant(call).client, until)
-            .instrument(span)
-            .await
-    }
-
-    /// The members that a call concerns, with the drafts for their drugs; beside them those of which that could not be told.
-    async fn concerned(
-        self: &Arc<Self>,
-        members: &[Member],
-        call: &Arc<HookCall>,
-        gathered: &Gathered,
-        until: Instant,
-    ) -> (Vec<(Member, Drafts)>, Vec<(String, Result<Said, LeftOut>)>) {
-        let looks = members.iter().map(|member| {
-            let (this, twin, call) = (Arc::clone(self), Arc::clone(&member.twin), Arc::clone(call));
-            let view = gathered.view(member.pairs());
-            async move {
-                let turn = self.load.next(&self.looks, until).await?;
-                let look = move || evaluate::concern(&this, &twin.definition, &call, &view);
-                within(until, move || turn.work.run(look)).await
-            }
-        });
-        let (mut concerned, mut left_out) = (Vec::new(), Vec::new());
-        for (member, found) in members.iter().zip(join_all(looks).await) {
-            match found {
-                Ok(Some(drafts)) => concerned.push((member.clone(), drafts)),
-                Ok(None) => {}
-                Err(why) => left_out.push((member.twin.id().to_owned(), Err(why))),
-            }
-        }
-        // What one twin covers is no other way of giving a drug to the next.
-        let orders = concerned.iter().flat_map(|(_, drafts)| &drafts.orders);
-        let covered: BTreeSet<usize> = orders.map(|draft| draft.place).collect();
-        concerned.retain(|(_, drafts)| {
-            !drafts.orders.is_empty() || drafts.other_way.is_empty() || !drafts.other_way.is_subset(&covered)
-        });
-        (concerned, left_out)
-    }
-
-    /// Computes what a twin says, in its turn.
-    async fn evaluate(
-        self: Arc<Self>,
-        twin: Arc<Twin>,
-        call: Arc<HookCall>,
-        drafts: Drafts,
-        view: Gathered,
-        until: Instant,
-    ) -> Result<Said, LeftOut> {
-        let started = Instant::now();
-        let id = Arc::clone(&twin);
-        let span = tracing::info_span!("evaluation", twin = twin.id());
-        let said = self.compute(twin, call, drafts, view, until).instrument(span).await;
-        let outcome = match &said {
-            Ok(said) if said.advice => "advised",
-            Ok(Said { card: Some(_), .. }) => "refused",
-            Ok(_) => "silent",
-            Err(why) => why.name(),
-        };
-        metrics::evaluated(id.id(), outcome, started.elapsed());
-        said
-    }
-
-    async fn compute(
-        self: Arc<Self>,
-        twin: Arc<Twin>,
-        call: Arc<HookCall>,
-        drafts: Drafts,
-        view: Gathered,
-        until: Instant,
-    ) -> Result<Said, LeftOut> {
-        let turn = self.load.turn(&twin.computing, until).await?;
-        let (own, common, work) = (turn.own, turn.common, turn.work);
-        let said = within(until, move || {
-            let evaluate = || evaluate::evaluate(&self, &twin.definition, &call, &drafts, &view);
-            let said = work.run(|| self.threads.run(evaluate));
-            drop(own);
-            said
-        });
-        let said = said.await;
-        // Also when it goes on: it has held up the others long enough.
-        drop(common);
-        said?.map_err(LeftOut::Error)
-    }
-}
-
-impl From<TooMuch> for LeftOut {
-    fn from(_: TooMuch) -> Self {
-        Self::Error(CallError::Busy)
+    fn tenant(&self, id: &str) -> &Tenant {
+        self.tenants.get(id).unwrap_or(&self.common)
     }
 }
 

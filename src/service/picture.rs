@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     advice::{
         decide::{Decision, Evaluated},
-        outcome::{Advised, LISTED},
+        outcome::Advised,
     },
     model::twin_file::Role,
     patient::facts::{Bound, Source},
@@ -146,7 +146,7 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
             }))
         })
         .collect();
-    let mut shown = advised.advice.alternatives(file, LISTED);
+    let mut shown = advised.listed.clone();
     shown.extend(advised.advice.keep);
     shown.extend(advised.advice.stop);
     let options: Vec<Value> = shown
@@ -187,7 +187,9 @@ pub fn picture(case: &Case<'_>, advised: &Advised) -> Value {
     json!({ "jumeau": picture })
 }
 
-fn decision(decision: Decision) -> &'static str {
+/// Stable name of a decision.
+#[must_use]
+pub fn decision(decision: Decision) -> &'static str {
     match decision {
         Decision::OnTarget => "on-target",
         Decision::Watch => "watch",

@@ -6,7 +6,7 @@ use crate::{
     cds::{discovery::Service, request::Hook},
     fhir::prefetch::Query,
     model::twin_file::{Status, TwinFile},
-    patient::needs::{Code, LOINC, UseAs},
+    patient::needs::{Category, Code, LOINC, UseAs},
 };
 
 /// Key of the doses given.
@@ -75,15 +75,7 @@ pub fn queries(file: &TwinFile) -> Vec<Query> {
         queries.push(observed(key(&flag.name), &flag.tests, 20));
     }
     if !file.needs.categories.is_empty() {
-        let mut codes: Vec<Code> = GENOTYPES
-            .map(|code| Code {
-                system: LOINC.to_owned(),
-                code: code.to_owned(),
-            })
-            .into();
-        codes.extend(file.needs.categories.iter().flat_map(|c| c.codes.iter().cloned()));
-        codes.sort();
-        codes.dedup();
+        let codes = category_codes(&file.needs.categories);
         queries.push(observed("genotypes".to_owned(), &codes, 100));
     }
     if !file.needs.flags.is_empty() {
@@ -99,6 +91,21 @@ pub fn queries(file: &TwinFile) -> Vec<Query> {
         ));
     }
     queries
+}
+
+/// Codes under which any of these categories may be recorded.
+#[must_use]
+pub fn category_codes<'c>(categories: impl IntoIterator<Item = &'c Category>) -> Vec<Code> {
+    let mut codes: Vec<Code> = GENOTYPES
+        .map(|code| Code {
+            system: LOINC.to_owned(),
+            code: code.to_owned(),
+        })
+        .into();
+    codes.extend(categories.into_iter().flat_map(|c| c.codes.iter().cloned()));
+    codes.sort();
+    codes.dedup();
+    codes
 }
 
 /// Whether advice must not be given on a part of what a key asks for: doses, conditions, levels.
@@ -146,7 +153,13 @@ pub fn services(file: &TwinFile) -> Vec<Service> {
         .collect()
 }
 
-/// `any-twin-order-sign`: the service of a hook for all twins together, whose queries together are `queries`.
+/// `any-twin-order-sign`.
+#[must_use]
+pub fn together_id(hook: Hook) -> String {
+    format!("{ANY_TWIN}-{}", hook.name())
+}
+
+/// The service of a hook for all twins together, whose queries together are `queries`.
 #[must_use]
 pub fn together<'t>(twins: impl IntoIterator<Item = &'t TwinFile>, queries: &[Query], hook: Hook) -> Service {
     let twins: Vec<&TwinFile> = twins.into_iter().collect();
@@ -163,7 +176,7 @@ pub fn together<'t>(twins: impl IntoIterator<Item = &'t TwinFile>, queries: &[Qu
             "At most {MOST} cards, the most important first, from: {}.{investigational}",
             titles.join("; ")
         ),
-        id: format!("{ANY_TWIN}-{}", hook.name()),
+        id: together_id(hook),
         prefetch: queries.iter().map(|q| (q.key.clone(), q.template.clone())).collect(),
         usage_requirements: Some(format!(
             "Patient, measurements, doses and orders: in prefetch, or readable on fhirServer with the token sent along, which is \

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::evaluate::Said;
 use crate::{
     cds::{advisor::CallError, card::Response},
-    fhir::prefetch::Query,
+    fhir::{client::Failure, prefetch::Query},
 };
 
 /// Cards of one answer, at most: more are not read.
@@ -70,8 +70,30 @@ impl Union {
 pub enum LeftOut {
     /// It was not ready in time.
     Late,
+    /// What it cannot do without could not be had.
+    Lacking(Lacking),
     /// It cannot answer.
     Error(CallError),
+}
+
+/// What could not be had of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lacking {
+    /// The keys of the service.
+    pub keys: Vec<String>,
+    /// Why queries failed, where that is the reason.
+    pub failures: Vec<Failure>,
+}
+
+impl From<Lacking> for CallError {
+    fn from(lacking: Lacking) -> Self {
+        let why: BTreeSet<String> = lacking.failures.iter().map(|failure| format!("; {failure}")).collect();
+        let why: String = why.into_iter().collect();
+        Self::MissingData(format!(
+            "needed and neither in prefetch nor to be had from fhirServer: {}{why}",
+            lacking.keys.join(", ")
+        ))
+    }
 }
 
 impl LeftOut {
@@ -80,7 +102,7 @@ impl LeftOut {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Late => "late",
-            Self::Error(CallError::MissingData(_)) => "missing-data",
+            Self::Lacking(_) | Self::Error(CallError::MissingData(_)) => "missing-data",
             Self::Error(CallError::Contradiction(_)) => "contradiction",
             Self::Error(CallError::BadRequest(_)) => "bad-request",
             Self::Error(CallError::Busy) => "busy",
@@ -155,6 +177,7 @@ pub fn merge(answers: Vec<(String, Result<Said, LeftOut>)>) -> Result<Response, 
         .iter()
         .map(|(_, why)| match why {
             LeftOut::Late => None,
+            LeftOut::Lacking(lacking) => Some(lacking.clone().into()),
             LeftOut::Error(error) => Some(error.clone()),
         })
         .collect();

@@ -261,6 +261,40 @@ impl<R: Serialize + DeserializeOwned> Log<R> for Journal<R> {
         Ok(scan(&mut BufReader::new(file), length, show).map_err(read)?.account)
     }
 
+    fn rewrite(&self, change: &mut dyn FnMut(R) -> Result<R, LogError>) -> Result<u64, LogError> {
+        let mut medium = self.medium.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        let write = |error: io::Error| LogError::Write(error.to_string());
+        let (mut bytes, mut number, mut failed) = (Vec::new(), 0, None);
+        let mut add = |record: R| {
+            let json = change(record).and_then(|r| serde_json::to_vec(&r).map_err(|e| LogError::Write(e.to_string())));
+            match json {
+                Ok(json) => {
+                    number += 1;
+                    line::write(&mut bytes, number, &json);
+                }
+                Err(error) => failed = Some(error),
+            }
+        };
+        let file = File::open(&self.path).map_err(|error| LogError::Read(error.to_string()))?;
+        let scan = scan(&mut BufReader::new(file), state.length, &mut add).map_err(write)?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if scan.account.damaged > 0 || scan.account.missing > 0 {
+            let place = self.path.display();
+            return Err(LogError::Write(format!(
+                "{place} holds damaged lines, which would be lost: keep a copy of it, take them out, and try again"
+            )));
+        }
+        let new = self.path.with_extension("new");
+        let file = replaced(&self.path, &new, &bytes).map_err(write)?;
+        *medium = Box::new(file);
+        state.next = number + 1;
+        state.length = bytes.len() as u64;
+        Ok(number)
+    }
+
     fn trouble(&self) -> Option<String> {
         self.state()
             .poisoned
@@ -269,8 +303,25 @@ impl<R: Serialize + DeserializeOwned> Log<R> for Journal<R> {
     }
 }
 
+/// A file of these bytes in place of another, on the disk itself, open for more at its end.
+pub(super) fn replaced(path: &Path, new: &Path, bytes: &[u8]) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let mut file = options.open(new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(new, path)?;
+    sync_directory(path)?;
+    Ok(file)
+}
+
 /// A directory remembers a new file only after it was synced itself.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+fn sync_directory(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         let parent = path

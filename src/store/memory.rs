@@ -144,6 +144,12 @@ impl<R: Clone + Send> Log<R> for MemoryLog<R> {
         Ok(account)
     }
 
+    fn rewrite(&self, change: &mut dyn FnMut(R) -> Result<R, LogError>) -> Result<u64, LogError> {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        *records = records.iter().cloned().map(change).collect::<Result<_, _>>()?;
+        Ok(records.len() as u64)
+    }
+
     fn trouble(&self) -> Option<String> {
         None
     }
@@ -169,6 +175,10 @@ impl<R> Log<R> for ClosedLog {
     }
 
     fn for_each(&self, _: &mut dyn FnMut(R)) -> Result<Account, LogError> {
+        Err(LogError::Closed(self.reason.clone()))
+    }
+
+    fn rewrite(&self, _: &mut dyn FnMut(R) -> Result<R, LogError>) -> Result<u64, LogError> {
         Err(LogError::Closed(self.reason.clone()))
     }
 

@@ -15,6 +15,7 @@ pub mod journal;
 pub mod memory;
 pub mod open;
 pub mod replay;
+pub mod seal;
 pub mod sled;
 
 #[cfg(test)]
@@ -252,6 +253,13 @@ pub trait Log<R>: Send + Sync {
         self.for_each(&mut |record| all.push(record))?;
         Ok(all)
     }
+
+    /// Puts other records in the place of all that there are; nothing else may write meanwhile. Gives how many there are. Afterwards
+    /// none of the old ones is left in the files of the log.
+    ///
+    /// # Errors
+    /// See [`LogError`]; the log is then as before. A log with damaged records is not rewritten: they would be lost.
+    fn rewrite(&self, change: &mut dyn FnMut(R) -> Result<R, LogError>) -> Result<u64, LogError>;
 
     /// What is wrong, for a readiness probe; `None` while the log keeps what it is given.
     fn trouble(&self) -> Option<String>;

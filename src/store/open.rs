@@ -20,6 +20,7 @@ use super::{
     journal::Journal,
     memory::{ClosedLog, MemoryLog, MemoryStore},
     replay::{ClosedGuard, FileGuard, MemoryGuard, ReplayGuard},
+    seal::{KeySettings, Keys, feedback::SealedFeedback, ring, twins::SealedTwins},
     sled::{self, OpenedTwins, SledSettings},
 };
 
@@ -38,6 +39,8 @@ pub struct StoreSettings {
     pub directory: Option<PathBuf>,
     /// How the database of twins is run.
     pub twins: SledSettings,
+    /// Keys with which values are sealed, the first of them, and opened. Default: none, values are in clear.
+    pub key: Vec<KeySettings>,
 }
 
 /// The stores, open.
@@ -50,6 +53,8 @@ pub struct Stores {
     pub audit: Arc<AuditLog>,
     /// Which tokens were used.
     pub replay: Arc<dyn ReplayGuard>,
+    /// The twins as they lie there, and the keys, where values are sealed.
+    pub sealed: Option<(Arc<dyn TwinStore>, Keys)>,
     /// What the operator should know, in sentences; each was logged too.
     pub warnings: Vec<String>,
     /// Released when the process ends or this is dropped.
@@ -58,8 +63,25 @@ pub struct Stores {
 
 /// Opens everything. Whatever the disk is like, there are stores afterwards: twins fall back to memory, feedback to a
 /// log that refuses each record (it must not say that it kept what it did not).
-#[must_use]
-pub fn open(settings: &StoreSettings) -> Stores {
+///
+/// # Errors
+/// In words for the operator: keys that cannot be read, or are not those that the store was sealed with.
+pub fn open(settings: &StoreSettings) -> Result<Stores, String> {
+    let keys = Keys::read(&settings.key)?;
+    let plain = open_plain(settings);
+    ring::check(plain.twins.as_ref(), keys.as_ref())?;
+    Ok(match keys {
+        None => plain,
+        Some(keys) => Stores {
+            twins: Arc::new(SealedTwins::new(Arc::clone(&plain.twins), keys.clone())),
+            feedback: Arc::new(SealedFeedback::new(Arc::clone(&plain.feedback), keys.clone())),
+            sealed: Some((Arc::clone(&plain.twins), keys)),
+            ..plain
+        },
+    })
+}
+
+fn open_plain(settings: &StoreSettings) -> Stores {
     let Some(directory) = &settings.directory else {
         let warning = "no data directory is configured: twins and feedback are kept in memory only".to_owned();
         tracing::warn!("{warning}");
@@ -68,6 +90,7 @@ pub fn open(settings: &StoreSettings) -> Stores {
             feedback: Arc::new(MemoryLog::new()),
             audit: Arc::new(MemoryLog::new()),
             replay: Arc::new(MemoryGuard::default()),
+            sealed: None,
             warnings: vec![warning],
             _lock: None,
         };
@@ -82,6 +105,7 @@ pub fn open(settings: &StoreSettings) -> Stores {
                 feedback: Arc::new(ClosedLog::new(reason.clone())),
                 audit: Arc::new(ClosedLog::new(reason.clone())),
                 replay: Arc::new(ClosedGuard(reason.clone())),
+                sealed: None,
                 warnings: vec![reason],
                 _lock: None,
             };
@@ -97,6 +121,7 @@ pub fn open(settings: &StoreSettings) -> Stores {
         feedback,
         audit,
         replay,
+        sealed: None,
         warnings,
         _lock: Some(lock),
     }
@@ -212,6 +237,7 @@ mod tests {
                 cache_mib: 8,
                 flush_ms: 500,
             },
+            key: Vec::new(),
         }
     }
 
@@ -219,7 +245,7 @@ mod tests {
     fn a_fresh_directory_and_a_restart() {
         let home = tempfile::tempdir().unwrap();
         let place = home.path().join("deep/data");
-        let stores = open(&at(&place));
+        let stores = open(&at(&place)).unwrap();
         assert_eq!(
             (stores.warnings.len(), stores.twins.trouble(), stores.feedback.trouble()),
             (0, None, None)
@@ -227,15 +253,15 @@ mod tests {
         contract::contract(stores.twins.as_ref());
         stores.feedback.append(&contract::record(1)).unwrap();
         drop(stores);
-        let stores = open(&at(&place));
+        let stores = open(&at(&place)).unwrap();
         assert_eq!(stores.feedback.read_all().unwrap(), [contract::record(1)]);
     }
 
     #[test]
     fn a_second_server_touches_nothing() {
         let home = tempfile::tempdir().unwrap();
-        let first = open(&at(home.path()));
-        let second = open(&at(home.path()));
+        let first = open(&at(home.path())).unwrap();
+        let second = open(&at(home.path())).unwrap();
         assert!(second.twins.trouble().unwrap().contains("another process"));
         assert!(matches!(
             second.feedback.append(&contract::record(1)),
@@ -252,9 +278,13 @@ mod tests {
     #[test]
     fn a_broken_database_does_not_take_the_feedback_along() {
         let home = tempfile::tempdir().unwrap();
-        open(&at(home.path())).feedback.append(&contract::record(1)).unwrap();
+        open(&at(home.path()))
+            .unwrap()
+            .feedback
+            .append(&contract::record(1))
+            .unwrap();
         std::fs::write(home.path().join("twins/conf"), b"certainly no configuration of sled").unwrap();
-        let stores = open(&at(home.path()));
+        let stores = open(&at(home.path())).unwrap();
         assert_eq!(stores.warnings.len(), 1, "{:?}", stores.warnings);
         contract::contract(stores.twins.as_ref());
         assert_eq!(stores.feedback.read_all().unwrap(), [contract::record(1)]);
@@ -262,11 +292,60 @@ mod tests {
 
     #[test]
     fn no_directory_and_an_impossible_one() {
-        let stores = open(&StoreSettings::default());
+        let stores = open(&StoreSettings::default()).unwrap();
         contract::contract(stores.twins.as_ref());
         stores.feedback.append(&contract::record(1)).unwrap();
-        let stores = open(&at(Path::new("/proc/nowhere")));
+        let stores = open(&at(Path::new("/proc/nowhere"))).unwrap();
         assert!(stores.twins.trouble().is_some() && stores.feedback.trouble().is_some());
         assert!(stores.feedback.append(&contract::record(1)).is_err());
+    }
+
+    #[test]
+    fn sealed_values_are_nowhere_in_clear_and_a_wrong_key_stops_the_start() {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let home = tempfile::tempdir().unwrap();
+        let secrets = tempfile::tempdir().unwrap();
+        let key = |id: &str, byte: u8| {
+            let file = secrets.path().join(format!("{id}-{byte}"));
+            std::fs::write(&file, STANDARD.encode([byte; 32])).unwrap();
+            KeySettings {
+                id: id.to_owned(),
+                file,
+            }
+        };
+        let with = |keys: Vec<KeySettings>| StoreSettings {
+            key: keys,
+            ..at(home.path())
+        };
+        let twin = crate::store::TwinKey::new("north", "patient-canary", "vancomycin");
+        let stores = open(&with(vec![key("a", 1)])).unwrap();
+        stores.twins.put(&twin, None, b"value-canary").unwrap();
+        let mut feedback = contract::record(1);
+        feedback.feedback = serde_json::json!({ "comment": "comment-canary" });
+        stores.feedback.append(&feedback).unwrap();
+        stores.twins.flush().unwrap();
+        drop(stores);
+        let mut files = vec![home.path().to_owned()];
+        let mut read = 0;
+        while let Some(path) = files.pop() {
+            if path.is_dir() {
+                files.extend(std::fs::read_dir(path).unwrap().flatten().map(|entry| entry.path()));
+            } else {
+                let bytes = std::fs::read(&path).unwrap();
+                assert!(
+                    !bytes.windows(6).any(|window| window == b"canary"),
+                    "{}",
+                    path.display()
+                );
+                read += bytes.len();
+            }
+        }
+        assert!(read > 100);
+        for wrong in [vec![], vec![key("b", 2)], vec![key("a", 2)]] {
+            assert!(open(&with(wrong)).is_err());
+        }
+        let stores = open(&with(vec![key("b", 2), key("a", 1)])).unwrap();
+        assert_eq!(stores.twins.get(&twin).unwrap().unwrap().payload, b"value-canary");
+        assert_eq!(stores.feedback.read_all().unwrap(), [feedback]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{StoreError, journal::sync_directory};
+use super::{StoreError, journal::replaced};
 
 /// Bytes of a record on disk: the digest, and the second until which it counts.
 const RECORD: usize = 40;
@@ -202,27 +202,17 @@ fn record(bytes: &[u8]) -> Option<([u8; 32], i64)> {
     Some((id.try_into().ok()?, i64::from_be_bytes(until.try_into().ok()?)))
 }
 
-/// A file of these records in place of the one before, on the disk itself, open for more.
+/// A file of these records in place of the one before.
 fn written_anew(path: &Path, known: &Known) -> io::Result<File> {
-    let new = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&new)?;
     let bytes: Vec<u8> = known.iter().flat_map(|(id, until)| bytes_of(id, *until)).collect();
-    file.write_all(&bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    sync_directory(path)?;
-    Ok(file)
+    replaced(path, &path.with_extension("new"), &bytes)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::time::Duration;
+    use std::{fs, fs::OpenOptions, time::Duration};
 
     use super::*;
     use crate::store::contract::replay_guard;

@@ -111,6 +111,12 @@ fn read(payload: &[u8]) -> Option<Record> {
         .filter(|record| record.schema == SCHEMA)
 }
 
+/// What a stored twin holds, for people who ask what is kept of them; `None` when it is of another version.
+#[must_use]
+pub fn shown(payload: &[u8]) -> Option<serde_json::Value> {
+    serde_json::to_value(read(payload)?).ok()
+}
+
 impl Cache<'_> {
     /// Looks for the twin. A store that fails is a store that knows nothing.
     #[must_use]

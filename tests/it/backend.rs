@@ -35,7 +35,7 @@ use url::Url;
 
 use crate::{
     outside::{Asked, Outside, Reply, well},
-    support::{Server, sample},
+    support::{ANCHOR, Server, sample},
 };
 
 /// A key in a file, as an operator has it.
@@ -403,4 +403,34 @@ fn mistakes_are_told_at_start() {
         ..good.clone()
     };
     assert!(made(&[good, slash]).contains("listed twice"));
+}
+
+#[test]
+fn an_operation_reads_with_a_token_of_our_own() {
+    let (hospital, file) = (Hospital::start("permission-v2", 300), key(true));
+    let access = settings(&hospital.outside.fhir(), &file);
+    let server = Server::production(|settings| {
+        settings.clock.as_of = ANCHOR.to_owned().try_into().unwrap();
+        settings.operations.server = Some(access.server.clone());
+        settings.backend = vec![access];
+    });
+    *hospital.keys.lock().unwrap() = server.get("/.well-known/jwks.json").1;
+    let twin = json!([{ "name": "twin", "valueCode": "vancomycin" }]);
+    let body = json!({ "resourceType": "Parameters", "parameter": twin });
+    let call = || server.post("/fhir/Patient/moreau/$jumeau-evaluate", &body, "en");
+    let (status, answer) = call();
+    assert_eq!(
+        (status, &answer["entry"][0]["resource"]["status"]),
+        (200, &json!("success")),
+        "{answer}"
+    );
+    // A token that is not accepted any more costs one call: an engine asks again, and there is a new one.
+    hospital.given.fetch_add(1, Relaxed);
+    let (status, outcome) = call();
+    assert_eq!(
+        (status, &outcome["issue"][0]["code"]),
+        (502, &json!("forbidden")),
+        "{outcome}"
+    );
+    assert_eq!(call().0, 200);
 }

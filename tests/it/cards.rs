@@ -267,6 +267,7 @@ fn a_twin_is_reused_until_a_fact_changes() {
             },
             recent: &Recent::default(),
             whole: false,
+            given: &[],
         });
         let Outcome::Advised(advised) = outcome else {
             panic!("advice")

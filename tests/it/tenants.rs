@@ -134,7 +134,7 @@ fn two_patients_of_one_id_stay_two() {
         directory: Some(data.path().to_owned()),
         ..StoreSettings::default()
     };
-    let kept = store::open::open(&settings).twins.len().unwrap();
+    let kept = store::open::open(&settings).unwrap().twins.len().unwrap();
     assert_eq!(kept, 2, "twins of one patient id in two hospitals");
 }
 
@@ -223,4 +223,51 @@ fn feedback_bears_the_tenant() {
     let log = std::fs::read(two.server.data.path().join("feedback.log")).unwrap();
     let log = String::from_utf8_lossy(&log).into_owned();
     assert!(log.contains("\"south\"") && !log.contains("\"north\""), "{log}");
+}
+
+#[test]
+fn operations_of_one_hospital_are_nothing_to_the_other() {
+    let two = Two::open(|north, _| north.twins = Some(vec!["vancomycin".to_owned()]));
+    let body = |twin: &str| {
+        json!({ "resourceType": "Parameters", "parameter": [
+            { "name": "record", "resource": sample("moreau") }, { "name": "twin", "valueCode": twin },
+            { "name": "requestIdentifier", "valueString": "one-name" } ] })
+    };
+    let path = "/fhir/$jumeau-evaluate";
+    assert_eq!(two.post(&two.north, path, &body("vancomycin")).0, 200);
+    // The same name is another name there, and the twins of the one are not all that the other has.
+    assert_eq!(two.post(&two.south, path, &body("tobramycin")).0, 200);
+    assert_eq!(two.post(&two.north, path, &body("tobramycin")).0, 422);
+    let mut other = body("tobramycin");
+    other["parameter"][2]["valueString"] = "another".into();
+    assert_eq!(two.post(&two.north, path, &other).0, 404);
+    // What one asked for later, the other neither sees nor ends.
+    let bearer = format!("Bearer {}", two.north.fresh(path));
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+        ("prefer", "respond-async"),
+    ];
+    let mut later = body("vancomycin");
+    later["parameter"][2]["valueString"] = "later".into();
+    let (status, headers, _) = two.server.send("POST", path, &headers, &later.to_string());
+    assert_eq!(status, 202);
+    let place = headers["content-location"].to_str().unwrap().to_owned();
+    let place = place
+        .strip_prefix(super::tokens::PUBLIC)
+        .expect("under the public address");
+    let ask = |ehr: &Ehr, method: &str| {
+        let bearer = format!("Bearer {}", ehr.fresh(place));
+        two.server.send(method, place, &[("authorization", &bearer)], "").0
+    };
+    assert_eq!([ask(&two.south, "GET"), ask(&two.south, "DELETE")], [404, 404]);
+    assert!([200, 202].contains(&ask(&two.north, "GET")));
+    // Erasing here leaves what is there.
+    let erase = "/fhir/Patient/moreau/$jumeau-erase";
+    let nothing = json!({ "resourceType": "Parameters" });
+    let count = |ehr: &Ehr| two.post(ehr, erase, &nothing).1["parameter"][0]["valueUnsignedInt"].clone();
+    assert_eq!(
+        [count(&two.south), count(&two.south), count(&two.north)],
+        [1, 0, 1].map(Value::from)
+    );
 }

@@ -120,6 +120,34 @@ readers! {
     read_procedure -> Procedure;
 }
 
+/// Checks a resource of any type against R4 strictly: element names, types, required elements. For what we write ourselves. Resources
+/// inside it are checked one by one by the caller: `contained`, entries of a Bundle and resources in Parameters are left out.
+///
+/// # Errors
+/// [`CodecError`] with what is wrong.
+pub fn conforms(resource: &serde_json::Value) -> Result<(), CodecError> {
+    let mut alone = resource.clone();
+    if let Some(members) = alone.as_object_mut() {
+        members.shift_remove("contained");
+        for list in ["entry", "parameter"] {
+            let items = members.get_mut(list).and_then(serde_json::Value::as_array_mut);
+            let items = items.into_iter().flatten();
+            items.filter_map(serde_json::Value::as_object_mut).for_each(|item| {
+                item.shift_remove("resource");
+            });
+        }
+    }
+    let strict = DeserializationConfig {
+        mode: DeserializationMode::Strict,
+    };
+    json::from_json_value::<fhirbolt::model::r4::Resource>(alone, Some(strict))
+        .map(drop)
+        .map_err(|e| CodecError {
+            resource_type: "resource",
+            reason: e.to_string(),
+        })
+}
+
 macro_rules! writers {
     ($($(#[$doc:meta])* $name:ident <- $resource:ident;)*) => {$(
         $(#[$doc])*
@@ -170,6 +198,24 @@ mod tests {
             json.contains(r##""reference":"#m""##) && !json.contains("contained"),
             "{json}"
         );
+    }
+
+    #[test]
+    fn what_is_written_is_checked_strictly() {
+        let good = serde_json::json!({"resourceType": "RiskAssessment", "status": "final", "subject": {"reference": "Patient/p"},
+            "prediction": [{"probabilityDecimal": 0.25}]});
+        assert_eq!(conforms(&good), Ok(()));
+        for (name, value) in [
+            ("statuss", serde_json::json!("x")),
+            ("prediction", serde_json::json!({"outcome": 1})),
+        ] {
+            let mut bad = good.clone();
+            bad[name] = value;
+            assert!(conforms(&bad).is_err(), "{name}");
+        }
+        let mut bad = good;
+        bad.as_object_mut().expect("object").remove("subject");
+        assert!(conforms(&bad).is_err());
     }
 
     #[test]

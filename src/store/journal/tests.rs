@@ -477,3 +477,31 @@ fn cost_of_a_durable_append() {
         .unwrap();
     }
 }
+
+#[test]
+fn a_rewritten_log_holds_the_new_records_alone_and_takes_more() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("feedback.log");
+    filled(&path, 3);
+    let (journal, _) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
+    let renamed = |mut record: FeedbackRecord| {
+        record.service = "another".to_owned();
+        Ok(record)
+    };
+    assert_eq!(journal.rewrite(&mut { renamed }).unwrap(), 3);
+    assert!(!fs::read_to_string(&path).unwrap().contains("jumeau-vancomycin"));
+    journal.append(&record(4)).unwrap();
+    assert_eq!(numbers(&journal), [1, 2, 3, 4]);
+    drop(journal);
+    let (journal, found) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
+    assert_eq!((found.account.whole, found.account.missing), (4, 0));
+    // A change that fails changes nothing, and damaged lines are not thrown away.
+    let failing = journal.rewrite(&mut |_| Err(LogError::Closed("no".to_owned())));
+    assert!(failing.is_err());
+    assert_eq!(numbers(&journal), [1, 2, 3, 4]);
+    drop(journal);
+    let text = fs::read_to_string(&path).unwrap().replacen("another", "anothxr", 1);
+    fs::write(&path, text).unwrap();
+    let (journal, _) = Journal::<FeedbackRecord>::open("feedback log", &path).unwrap();
+    assert!(matches!(journal.rewrite(&mut Ok), Err(LogError::Write(_))));
+}

@@ -62,7 +62,7 @@ fn no_id_is_on_disk_in_clear() {
     let store = ready(home.path());
     store
         .put(
-            &TwinKey::new("tenant-canary", "patient-canary", "model-canary"),
+            &TwinKey::new("tenant", "patient-canary", "model-canary"),
             None,
             b"payload",
         )
