@@ -173,6 +173,14 @@ impl Settings {
         self.http.check().map_err(SettingsError)?;
         self.outbound.check().map_err(SettingsError)?;
         self.auth.check(&self.tenant).map_err(SettingsError)?;
+        for backend in &self.backend {
+            let (server, tenant) = (&backend.server, &backend.tenant);
+            if !self.tenant.is_empty() && !self.tenant.iter().any(|known| known.id == *tenant) {
+                let message =
+                    format!("backend {server:?}: tenant {tenant:?} is no [[tenant]]; say whose patients it holds");
+                return Err(SettingsError(message));
+            }
+        }
         for issuer in &self.smart.issuer {
             let (iss, tenant) = (&issuer.iss, &issuer.tenant);
             if !self.tenant.is_empty() && !self.tenant.iter().any(|known| known.id == *tenant) {

@@ -247,7 +247,7 @@ pub fn looked_up(twin: &str, known: Known) {
 
 /// A call was refused for its token; `why` in a word of ours.
 pub fn refused(why: &'static str) {
-    ALL.refused.get_or_create(&[("why", why.to_owned())]).inc();
+    ALL.refused.get_or_create(&[("reason", why.to_owned())]).inc();
 }
 
 /// A query to a FHIR server ended; `outcome` in a word of ours, such as `ok`, `unauthorized` or `timeout`.

@@ -24,7 +24,8 @@ wait_for() {
         curl -fs -o /dev/null "$1" && return
         sleep 0.2
     done
-    echo "$1 does not answer; see $work" >&2
+    echo "$1 does not answer:" >&2
+    tail -n 20 "$work"/*.log >&2
     exit 1
 }
 
@@ -45,7 +46,7 @@ wait_for "$hfs/metadata"
 wait_for "http://$own/ready"
 
 python3 - "$hfs" "http://$own" $patients <<'PY'
-import json, sys, urllib.request
+import json, re, sys, urllib.request
 hfs, own, *patients = sys.argv[1:]
 
 def call(url, body=None, method=None):
@@ -54,9 +55,11 @@ def call(url, body=None, method=None):
     return json.load(urllib.request.urlopen(request))
 
 def plain(value):
-    """A card without what is fresh in every answer."""
+    """A card without what is fresh in every answer, and without trailing zeros, which some servers lose."""
     if isinstance(value, dict):
         return {k: plain(v) for k, v in value.items() if k not in ("uuid", "extension", "links")}
+    if isinstance(value, str):
+        return re.sub(r"\.0\b", "", re.sub(r"Computed .*? with", "", value))
     return [plain(v) for v in value] if isinstance(value, list) else value
 
 wrong = 0
