@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::{FeedbackRecord, MAX_PAYLOAD, PutError, Revision, StoreError, TwinKey, TwinStore};
+use super::{FeedbackRecord, PutError, Revision, StoreError, TwinKey, TwinStore};
 
 /// A feedback record with a number in it.
 pub(super) fn record(number: u64) -> FeedbackRecord {
@@ -72,10 +72,10 @@ pub(super) fn contract(store: &dyn TwinStore) {
     assert_eq!(store.get(&key).unwrap().unwrap().payload, b"");
 
     assert_eq!(
-        store.put(&key, Some(third), &vec![0; MAX_PAYLOAD + 1]),
-        Err(PutError::Store(StoreError::TooLarge(MAX_PAYLOAD + 1)))
+        store.put(&key, Some(third), &vec![0; store.largest() + 1]),
+        Err(PutError::Store(StoreError::TooLarge(store.largest() + 1)))
     );
-    let large = vec![42; MAX_PAYLOAD];
+    let large = vec![42; store.largest()];
     store.put(&key, Some(third), &large).unwrap();
     assert_eq!(store.get(&key).unwrap().unwrap().payload, large);
     assert_eq!(store.len(), Ok(1));

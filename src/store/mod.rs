@@ -14,6 +14,7 @@ pub mod envelope;
 pub mod journal;
 pub mod memory;
 pub mod open;
+pub mod postgres;
 pub mod replay;
 pub mod seal;
 pub mod sled;
@@ -126,6 +127,11 @@ pub trait TwinStore: Send + Sync {
     /// # Errors
     /// [`StoreError::Broken`] when the medium fails.
     fn get(&self, key: &TwinKey) -> Result<Option<Stored>, StoreError>;
+
+    /// Largest payload that it takes, bytes.
+    fn largest(&self) -> usize {
+        MAX_PAYLOAD
+    }
 
     /// Writes `payload` if the state is still `expected`; `None` expects that there is none (or a damaged one).
     ///

@@ -19,6 +19,7 @@ use super::{
     AuditLog, FeedbackLog, Log, TwinStore,
     journal::Journal,
     memory::{ClosedLog, MemoryLog, MemoryStore},
+    postgres::{Database, PostgresGuard, PostgresLog, PostgresSettings, PostgresTwins},
     replay::{ClosedGuard, FileGuard, MemoryGuard, ReplayGuard},
     seal::{KeySettings, Keys, feedback::SealedFeedback, ring, twins::SealedTwins},
     sled::{self, OpenedTwins, SledSettings},
@@ -37,6 +38,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 pub struct StoreSettings {
     /// Where twins and feedback are kept; created when missing. Absent: all is kept in memory and lost at the end.
     pub directory: Option<PathBuf>,
+    /// A database for everything, in the place of `directory`.
+    pub postgres: Option<PostgresSettings>,
     /// How the database of twins is run.
     pub twins: SledSettings,
     /// Keys with which values are sealed, the first of them, and opened. Default: none, values are in clear.
@@ -68,7 +71,10 @@ pub struct Stores {
 /// In words for the operator: keys that cannot be read, or are not those that the store was sealed with.
 pub fn open(settings: &StoreSettings) -> Result<Stores, String> {
     let keys = Keys::read(&settings.key)?;
-    let plain = open_plain(settings);
+    let plain = match &settings.postgres {
+        Some(postgres) => open_database(postgres)?,
+        None => open_plain(settings),
+    };
     ring::check(plain.twins.as_ref(), keys.as_ref())?;
     Ok(match keys {
         None => plain,
@@ -78,6 +84,19 @@ pub fn open(settings: &StoreSettings) -> Result<Stores, String> {
             sealed: Some((Arc::clone(&plain.twins), keys)),
             ..plain
         },
+    })
+}
+
+fn open_database(settings: &PostgresSettings) -> Result<Stores, String> {
+    let database = Database::open(settings)?;
+    Ok(Stores {
+        twins: Arc::new(PostgresTwins(Arc::clone(&database))),
+        feedback: Arc::new(PostgresLog::new(Arc::clone(&database), "feedback")),
+        audit: Arc::new(PostgresLog::new(Arc::clone(&database), "audit")),
+        replay: Arc::new(PostgresGuard(database)),
+        sealed: None,
+        warnings: Vec::new(),
+        _lock: None,
     })
 }
 
@@ -238,6 +257,7 @@ mod tests {
                 flush_ms: 500,
             },
             key: Vec::new(),
+            postgres: None,
         }
     }
 

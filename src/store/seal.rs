@@ -24,6 +24,10 @@ pub mod twins;
 const MARK: &[u8; 2] = b"S1";
 /// Bytes of a key.
 const KEY: usize = 32;
+/// Longest name of a key.
+const LONGEST_NAME: usize = 100;
+/// By how much a value grows at most: mark, length and name of the key, nonce, tag.
+const OVERHEAD: usize = MARK.len() + 1 + LONGEST_NAME + NONCE_LEN + 16;
 
 /// One `[[store.key]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -83,7 +87,7 @@ impl Keys {
         let mut keys: Vec<Key> = Vec::new();
         for KeySettings { id, file } in settings {
             let name = file.display();
-            if id.is_empty() || id.len() > 100 || keys.iter().any(|key| key.id == *id) {
+            if id.is_empty() || id.len() > LONGEST_NAME || keys.iter().any(|key| key.id == *id) {
                 return Err(format!(
                     "store.key {id:?}: each key needs a name of its own, up to 100 bytes"
                 ));

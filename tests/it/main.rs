@@ -20,6 +20,7 @@ mod misbehaving;
 mod openapi;
 mod operations;
 mod outside;
+mod postgres;
 mod real_server;
 mod server;
 mod smart;

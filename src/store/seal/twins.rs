@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Keys, Opened, place, ring};
-use crate::store::{MAX_PAYLOAD, PutError, Revision, StoreError, Stored, TwinKey, TwinStore};
+use crate::store::{PutError, Revision, StoreError, Stored, TwinKey, TwinStore};
 
 /// A store of twins whose payloads are sealed before they are put into another.
 pub struct SealedTwins {
@@ -99,7 +99,7 @@ impl TwinStore for SealedTwins {
     }
 
     fn put(&self, key: &TwinKey, expected: Option<Revision>, payload: &[u8]) -> Result<Revision, PutError> {
-        if payload.len() > MAX_PAYLOAD {
+        if payload.len() > self.largest() {
             return Err(StoreError::TooLarge(payload.len()).into());
         }
         let sealed = self.seal(key, payload)?;
@@ -110,6 +110,10 @@ impl TwinStore for SealedTwins {
             }
             (result, _) => result,
         }
+    }
+
+    fn largest(&self) -> usize {
+        self.inner.largest().saturating_sub(super::OVERHEAD)
     }
 
     fn remove(&self, key: &TwinKey) -> Result<bool, StoreError> {
