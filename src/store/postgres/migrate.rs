@@ -7,7 +7,7 @@ use super::{Failed, failed};
 /// The steps, oldest first. Those that were released are never changed.
 const STEPS: [&str; 1] = [include_str!("1_tables.sql")];
 /// Of the lock that keeps two servers that start together apart: "jumeau" as a number.
-const LOCK: i64 = 0x006a_756d_6561_75;
+const LOCK: i64 = 0x6a75_6d65_6175;
 
 /// Brings the tables up to date.
 ///
