@@ -9,6 +9,7 @@ pub struct Postgres {
 
 impl Postgres {
     /// Starts one. `None` where PostgreSQL is not installed, unless `JUMEAU_REQUIRE_POSTGRES` says that it must be.
+    #[allow(clippy::print_stderr)]
     pub fn start() -> Option<Self> {
         let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
         let this = Self { folder };
