@@ -15,7 +15,6 @@ use crate::{
         Log, PutError, TwinKey,
         audit::{Action, AuditRecord, patient},
         open::{Stores, open},
-        seal::{Keys, ring, twins::SealedTwins},
     },
     twin::cache,
 };
@@ -155,11 +154,9 @@ fn status(opened: &Opened) -> Result<(), String> {
     let stores = &opened.stores;
     let mut bytes = 0;
     let mut twins = 0;
-    let counted = stores.twins.for_each(&mut |key, stored| {
-        if key != ring::key() {
-            twins += 1;
-            bytes += stored.payload.len();
-        }
+    let counted = stores.twins.for_each(&mut |_, stored| {
+        twins += 1;
+        bytes += stored.payload.len();
     });
     counted.map_err(|e| e.to_string())?;
     print(&format!(
@@ -182,7 +179,10 @@ fn status(opened: &Opened) -> Result<(), String> {
         stores.audit.for_each(&mut |_| ()).map_err(|e| e.to_string())?,
     );
     print(&match &stores.sealed {
-        Some((_, keys)) => format!("sealed    yes, with key {}", keys.ids().next().unwrap_or_default()),
+        Some(sealed) => format!(
+            "sealed    yes, with key {}",
+            sealed.keys.ids().next().unwrap_or_default()
+        ),
         None => "sealed    no: configure [[store.key]]".to_owned(),
     });
     for warning in &stores.warnings {
@@ -192,12 +192,7 @@ fn status(opened: &Opened) -> Result<(), String> {
 }
 
 fn copy(from: &Opened, to: &Opened) -> Result<(), String> {
-    let mut there = 0;
-    let counted = to
-        .stores
-        .twins
-        .for_each(&mut |key, _| there += usize::from(key != ring::key()));
-    counted.map_err(|e| e.to_string())?;
+    let there = twins(&to.stores)?;
     let logs = [count(&*to.stores.feedback)?, count(&*to.stores.audit)?];
     if there > 0 || logs != [0, 0] {
         return Err(format!(
@@ -208,7 +203,7 @@ fn copy(from: &Opened, to: &Opened) -> Result<(), String> {
     let bar = bar("twins");
     let (mut copied, mut failed) = (0_u64, None);
     let shown = from.stores.twins.for_each(&mut |key, stored| {
-        if key == ring::key() || failed.is_some() {
+        if failed.is_some() {
             return;
         }
         match to.stores.twins.put(&key, None, &stored.payload) {
@@ -224,12 +219,23 @@ fn copy(from: &Opened, to: &Opened) -> Result<(), String> {
         return Err(format!("after {copied} twins: {error}"));
     }
     to.stores.twins.flush().map_err(|e| e.to_string())?;
+    let arrived = twins(&to.stores)?;
+    if arrived != copied {
+        return Err(format!("{copied} twins were to be copied, and {arrived} arrived"));
+    }
     let feedback = copy_log(&*from.stores.feedback, &*to.stores.feedback)?;
     let audit = copy_log(&*from.stores.audit, &*to.stores.audit)?;
     let outcome = format!("{copied} twins, {feedback} feedback and {audit} audit records");
     from.audit(Action::Copy, None, outcome.clone())?;
     print(&format!("copied {outcome}"));
     Ok(())
+}
+
+/// How many whole twins there are.
+fn twins(stores: &Stores) -> Result<u64, String> {
+    let mut count = 0;
+    let counted = stores.twins.for_each(&mut |_, _| count += 1);
+    counted.map(|()| count).map_err(|e| e.to_string())
 }
 
 fn count<R>(log: &dyn Log<R>) -> Result<u64, String> {
@@ -305,26 +311,25 @@ fn erase(opened: &Opened, whom: &Whom) -> Result<(), String> {
 
 fn reseal(opened: &Opened) -> Result<(), String> {
     let stores = &opened.stores;
-    let Some((plain, keys)) = &stores.sealed else {
+    let Some(seal) = &stores.sealed else {
         return Err("no [[store.key]] is configured; make one with: openssl rand -base64 32 > FILE".to_owned());
     };
-    let keys: &Keys = keys;
     let bar = bar("twins");
-    let twins = SealedTwins::new(std::sync::Arc::clone(plain), keys.clone());
-    let done = twins.reseal(&mut || bar.inc(1));
+    let done = seal.twins.reseal(&mut || bar.inc(1));
     bar.finish_and_clear();
     let [sealed, forgotten, left] = done.map_err(|e| e.to_string())?;
     let feedback = stores.feedback.rewrite(&mut Ok).map_err(|e| e.to_string())?;
-    ring::settle(plain.as_ref(), keys)?;
+    let audit = stores.audit.rewrite(&mut Ok).map_err(|e| e.to_string())?;
     stores.twins.flush().map_err(|e| e.to_string())?;
+    seal.ring.settle(&seal.keys)?;
     let outcome = format!(
-        "{sealed} twins sealed anew, {forgotten} that could not be opened forgotten, {left} left as they were; {feedback} feedback records"
+        "{sealed} twins sealed anew, {forgotten} that could not be opened forgotten, {left} left as they were; {feedback} feedback and {audit} audit records"
     );
     opened.audit(Action::Reseal, None, outcome.clone())?;
     print(&outcome);
     print(&format!(
         "only key {} is needed from now on",
-        keys.ids().next().unwrap_or_default()
+        seal.keys.ids().next().unwrap_or_default()
     ));
     Ok(())
 }

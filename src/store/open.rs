@@ -2,7 +2,7 @@
 //!
 //! `directory/lock` is held as long as the process lives, so that two servers never write to one directory.
 //! `directory/twins` is the database of twins, `directory/feedback.log` the feedback, `directory/audit.log` who did what,
-//! `directory/tokens` the ids of tokens that were used.
+//! `directory/tokens` the ids of tokens that were used, `directory/keys` which keys all that is sealed with.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -21,7 +21,7 @@ use super::{
     memory::{ClosedLog, MemoryLog, MemoryStore},
     postgres::{Database, PostgresGuard, PostgresLog, PostgresSettings, PostgresTwins},
     replay::{ClosedGuard, FileGuard, MemoryGuard, ReplayGuard},
-    seal::{KeySettings, Keys, feedback::SealedFeedback, ring, twins::SealedTwins},
+    seal::{KeySettings, Keys, log::SealedLog, ring::Home, twins::SealedTwins},
     sled::{self, OpenedTwins, SledSettings},
 };
 
@@ -56,12 +56,22 @@ pub struct Stores {
     pub audit: Arc<AuditLog>,
     /// Which tokens were used.
     pub replay: Arc<dyn ReplayGuard>,
-    /// The twins as they lie there, and the keys, where values are sealed.
-    pub sealed: Option<(Arc<dyn TwinStore>, Keys)>,
+    /// With what, where values are sealed.
+    pub sealed: Option<Sealed>,
     /// What the operator should know, in sentences; each was logged too.
     pub warnings: Vec<String>,
     /// Released when the process ends or this is dropped.
-    _lock: Option<File>,
+    lock: Option<File>,
+}
+
+/// What seals values.
+pub struct Sealed {
+    /// The keys.
+    pub keys: Keys,
+    /// Where it is written which of them are needed.
+    pub ring: Home,
+    /// The twins, as in [`Stores::twins`].
+    pub twins: Arc<SealedTwins>,
 }
 
 /// Opens everything. Whatever the disk is like, there are stores afterwards: twins fall back to memory, feedback to a
@@ -75,15 +85,21 @@ pub fn open(settings: &StoreSettings) -> Result<Stores, String> {
         Some(postgres) => open_database(postgres)?,
         None => open_plain(settings),
     };
-    ring::check(plain.twins.as_ref(), keys.as_ref())?;
-    Ok(match keys {
-        None => plain,
-        Some(keys) => Stores {
-            twins: Arc::new(SealedTwins::new(Arc::clone(&plain.twins), keys.clone())),
-            feedback: Arc::new(SealedFeedback::new(Arc::clone(&plain.feedback), keys.clone())),
-            sealed: Some((Arc::clone(&plain.twins), keys)),
-            ..plain
-        },
+    let ring = match (&plain.lock, &settings.directory) {
+        (Some(_), Some(directory)) => Home::File(directory.join("keys")),
+        _ => Home::Store(Arc::clone(&plain.twins)),
+    };
+    let index = ring.check(keys.as_ref())?;
+    let (Some(keys), Some(index)) = (keys, index) else {
+        return Ok(plain);
+    };
+    let twins = Arc::new(SealedTwins::new(Arc::clone(&plain.twins), keys.clone(), index));
+    Ok(Stores {
+        twins: Arc::clone(&twins) as Arc<dyn TwinStore>,
+        feedback: Arc::new(SealedLog::new(Arc::clone(&plain.feedback), keys.clone())),
+        audit: Arc::new(SealedLog::new(Arc::clone(&plain.audit), keys.clone())),
+        sealed: Some(Sealed { keys, ring, twins }),
+        ..plain
     })
 }
 
@@ -96,7 +112,7 @@ fn open_database(settings: &PostgresSettings) -> Result<Stores, String> {
         replay: Arc::new(PostgresGuard(database)),
         sealed: None,
         warnings: Vec::new(),
-        _lock: None,
+        lock: None,
     })
 }
 
@@ -111,7 +127,7 @@ fn open_plain(settings: &StoreSettings) -> Stores {
             replay: Arc::new(MemoryGuard::default()),
             sealed: None,
             warnings: vec![warning],
-            _lock: None,
+            lock: None,
         };
     };
     let lock = match lock(directory) {
@@ -126,7 +142,7 @@ fn open_plain(settings: &StoreSettings) -> Stores {
                 replay: Arc::new(ClosedGuard(reason.clone())),
                 sealed: None,
                 warnings: vec![reason],
-                _lock: None,
+                lock: None,
             };
         }
     };
@@ -142,7 +158,7 @@ fn open_plain(settings: &StoreSettings) -> Stores {
         replay,
         sealed: None,
         warnings,
-        _lock: Some(lock),
+        lock: Some(lock),
     }
 }
 
@@ -366,6 +382,14 @@ mod tests {
         }
         let stores = open(&with(vec![key("b", 2), key("a", 1)])).unwrap();
         assert_eq!(stores.twins.get(&twin).unwrap().unwrap().payload, b"value-canary");
+        drop(stores);
+        // The twins break: which keys are needed is known all the same.
+        std::fs::write(home.path().join("twins/conf"), b"certainly no configuration of sled").unwrap();
+        for wrong in [vec![], vec![key("b", 2)], vec![key("c", 3)]] {
+            assert!(open(&with(wrong)).is_err());
+        }
+        let stores = open(&with(vec![key("b", 2), key("a", 1)])).unwrap();
+        assert_eq!(stores.twins.get(&twin), Ok(None));
         assert_eq!(stores.feedback.read_all().unwrap(), [feedback]);
     }
 }

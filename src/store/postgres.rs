@@ -13,8 +13,9 @@ use std::{
 };
 
 use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime as Tokio, Transaction};
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, time::timeout_at};
 use tokio_postgres::{
     Config, NoTls,
     config::{Host, SslMode},
@@ -26,6 +27,8 @@ mod log;
 mod migrate;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_network;
 mod tls;
 mod tokens;
 mod twins;
@@ -38,6 +41,10 @@ const REST: Duration = Duration::from_secs(1);
 const ROUND: Duration = Duration::from_secs(60 * 60);
 /// For migrations and reading all there is.
 const LONG: Duration = Duration::from_secs(600);
+/// By how much an answer may be late on its way between threads.
+const SLACK: Duration = Duration::from_millis(50);
+/// After which a connection is given up whose other end confirms nothing.
+const GONE: Duration = Duration::from_secs(30);
 
 /// The `[store.postgres]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -110,6 +117,27 @@ impl Drop for Database {
 /// What went wrong, in words.
 type Failed = String;
 
+/// Statements that one connection is asked, and what comes of them.
+trait Question<T>: for<'a> FnOnce(&'a mut Client) -> BoxFuture<'a, Result<T, Failed>> + Send + 'static {}
+
+impl<T, Q> Question<T> for Q where Q: for<'a> FnOnce(&'a mut Client) -> BoxFuture<'a, Result<T, Failed>> + Send + 'static
+{}
+
+/// Asks a connection. One that gave no answer in time, or an error, is not used again: whatever it waits for, its place is free.
+async fn asked<T>(pool: &Pool, time: Duration, question: impl Question<T>) -> Result<T, Failed> {
+    let end = tokio::time::Instant::now() + time;
+    let client = timeout_at(end, pool.get()).await;
+    let mut client = client
+        .map_err(|_| "no connection in time")?
+        .map_err(|e| explained(&e))?;
+    let answer = timeout_at(end, question(&mut client)).await;
+    let answer = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+    if answer.is_err() {
+        drop(Client::take(client));
+    }
+    answer
+}
+
 impl Database {
     /// Connects, and brings the tables up to date.
     ///
@@ -146,10 +174,7 @@ impl Database {
             rest: Mutex::new(None),
             failing: AtomicBool::new(false),
         };
-        let migrated = database.within(LONG, |mut client| async move {
-            let outcome = migrate::migrate(&mut client).await;
-            (client, outcome)
-        });
+        let migrated = database.within(LONG, |client| Box::pin(migrate::migrate(client)));
         migrated.map_err(|error| format!("store.postgres: {error}"))?;
         let database = Arc::new(database);
         if let Some(runtime) = &database.runtime {
@@ -159,11 +184,7 @@ impl Database {
     }
 
     /// Asks the database, in the time that is allowed; not at all for a moment after it failed.
-    fn ask<T, F>(&self, question: impl FnOnce(Client) -> F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: Future<Output = (Client, Result<T, Failed>)> + Send + 'static,
-    {
+    fn ask<T: Send + 'static>(&self, question: impl Question<T>) -> Result<T, StoreError> {
         let rest = *self.rest.lock().unwrap_or_else(PoisonError::into_inner);
         if rest.is_some_and(|until| Instant::now() < until) {
             return Err(StoreError::Broken("the database failed a moment ago".to_owned()));
@@ -174,11 +195,7 @@ impl Database {
     }
 
     /// The same for what may take long, for operators.
-    fn ask_long<T, F>(&self, question: impl FnOnce(Client) -> F) -> Result<T, Failed>
-    where
-        T: Send + 'static,
-        F: Future<Output = (Client, Result<T, Failed>)> + Send + 'static,
-    {
+    fn ask_long<T: Send + 'static>(&self, question: impl Question<T>) -> Result<T, Failed> {
         self.within(LONG, question)
     }
 
@@ -195,36 +212,14 @@ impl Database {
         }
     }
 
-    fn within<T, F>(&self, time: Duration, question: impl FnOnce(Client) -> F) -> Result<T, Failed>
-    where
-        T: Send + 'static,
-        F: Future<Output = (Client, Result<T, Failed>)> + Send + 'static,
-    {
+    fn within<T: Send + 'static>(&self, time: Duration, question: impl Question<T>) -> Result<T, Failed> {
         let runtime = self.runtime.as_ref().ok_or("the database is closed")?;
         let (send, receive) = std::sync::mpsc::sync_channel(1);
         let pool = self.pool.clone();
-        let begun = Instant::now();
-        let client = {
-            let (send, receive) = std::sync::mpsc::sync_channel(1);
-            runtime.spawn(async move {
-                let _ = send.send(pool.get().await);
-            });
-            let client = receive.recv_timeout(time + Duration::from_millis(50));
-            client
-                .map_err(|_| "no connection in time")?
-                .map_err(|e| explained(&e))?
-        };
-        let question = question(client);
         runtime.spawn(async move {
-            let (client, answer) = question.await;
-            if answer.is_err() {
-                // Whatever state it is in, it is not used again.
-                drop(Client::take(client));
-            }
-            let _ = send.send(answer);
+            let _ = send.send(asked(&pool, time, question).await);
         });
-        let left = time.saturating_sub(begun.elapsed());
-        match receive.recv_timeout(left) {
+        match receive.recv_timeout(time + SLACK) {
             Ok(answer) => answer,
             Err(_) => Err("no answer in time".to_owned()),
         }
@@ -274,7 +269,8 @@ impl PostgresSettings {
         config
             .application_name("jumeau")
             .connect_timeout(self.timeout)
-            .keepalives_idle(Duration::from_secs(30));
+            .keepalives_idle(GONE)
+            .tcp_user_timeout(GONE);
         Ok(config)
     }
 }
@@ -325,8 +321,11 @@ async fn clear(pool: Pool, keep: Option<Duration>) {
 }
 
 async fn clear_once(pool: &Pool, keep: Option<Duration>) -> Result<(), Failed> {
-    let mut client = pool.get().await.map_err(|e| explained(&e))?;
-    let transaction = for_all(&mut client).await?;
+    asked(pool, LONG, move |client| Box::pin(forget(client, keep))).await
+}
+
+async fn forget(client: &mut Client, keep: Option<Duration>) -> Result<(), Failed> {
+    let transaction = for_all(client).await?;
     transaction
         .execute("DELETE FROM jumeau_tokens WHERE until < now()", &[])
         .await

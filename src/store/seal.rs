@@ -16,7 +16,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-pub mod feedback;
+pub mod index;
+pub mod log;
 pub mod ring;
 pub mod twins;
 

@@ -11,9 +11,18 @@ impl Postgres {
     /// Starts one. `None` where PostgreSQL is not installed, unless `JUMEAU_REQUIRE_POSTGRES` says that it must be.
     #[allow(clippy::print_stderr)]
     pub fn start() -> Option<Self> {
+        Self::with(None)
+    }
+
+    /// One that listens on a port of this machine too, by TLS and with the password `canary` alone.
+    pub fn on_port(port: u16) -> Option<Self> {
+        Self::with(Some(port))
+    }
+
+    fn with(port: Option<u16>) -> Option<Self> {
         let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
         let this = Self { folder };
-        let output = this.script().output().unwrap();
+        let output = this.script().args(port.map(|port| port.to_string())).output().unwrap();
         if output.status.code() == Some(3) && std::env::var_os("JUMEAU_REQUIRE_POSTGRES").is_none() {
             eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
             return None;

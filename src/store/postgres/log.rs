@@ -32,17 +32,9 @@ impl<R> PostgresLog<R> {
     /// Some records after one, with their numbers.
     fn page(&self, after: i64) -> Result<Vec<(i64, String)>, LogError> {
         let name = self.name;
-        let page = self.database.ask_long(|mut client| async move {
-            let page = async {
-                let transaction = for_all(&mut client).await?;
-                let some =
-                    "SELECT number, record FROM jumeau_log WHERE log = $1 AND number > $2 ORDER BY number LIMIT $3";
-                let rows = transaction.query(some, &[&name, &after, &PAGE]).await.map_err(failed)?;
-                Ok(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect())
-            };
-            let page = page.await;
-            (client, page)
-        });
+        let page = self
+            .database
+            .ask_long(move |client| Box::pin(page(client, name, after)));
         page.map_err(LogError::Read)
     }
 }
@@ -73,10 +65,9 @@ impl<R: Serialize + DeserializeOwned> Log<R> for PostgresLog<R> {
         }
         let written: Vec<(String, String)> = records.iter().map(written).collect::<Result<_, _>>()?;
         let name = self.name;
-        let done = self.database.ask(|mut client| async move {
-            let done = append(&mut client, name, &written).await;
-            (client, done)
-        });
+        let done = self
+            .database
+            .ask(move |client| Box::pin(async move { append(client, name, &written).await }));
         done.map_err(|e| LogError::Write(e.to_string()))
     }
 
@@ -117,22 +108,9 @@ impl<R: Serialize + DeserializeOwned> Log<R> for PostgresLog<R> {
             }
         }
         let (name, count) = (self.name, changed.len() as u64);
-        let done = self.database.ask_long(|mut client| async move {
-            let done = async {
-                let transaction = for_all(&mut client).await?;
-                let update = "UPDATE jumeau_log SET record = $3 WHERE log = $1 AND number = $2";
-                let update = transaction.prepare(update).await.map_err(failed)?;
-                for (number, text) in &changed {
-                    transaction
-                        .execute(&update, &[&name, number, text])
-                        .await
-                        .map_err(failed)?;
-                }
-                transaction.commit().await.map_err(failed)
-            };
-            let done = done.await;
-            (client, done)
-        });
+        let done = self
+            .database
+            .ask_long(move |client| Box::pin(async move { replace(client, name, &changed).await }));
         done.map_err(LogError::Write)?;
         Ok(count)
     }
@@ -140,6 +118,26 @@ impl<R: Serialize + DeserializeOwned> Log<R> for PostgresLog<R> {
     fn trouble(&self) -> Option<String> {
         self.database.trouble()
     }
+}
+
+async fn page(client: &mut deadpool_postgres::Client, name: &str, after: i64) -> Result<Vec<(i64, String)>, Failed> {
+    let transaction = for_all(client).await?;
+    let some = "SELECT number, record FROM jumeau_log WHERE log = $1 AND number > $2 ORDER BY number LIMIT $3";
+    let rows = transaction.query(some, &[&name, &after, &PAGE]).await.map_err(failed)?;
+    Ok(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+async fn replace(client: &mut deadpool_postgres::Client, name: &str, records: &[(i64, String)]) -> Result<(), Failed> {
+    let transaction = for_all(client).await?;
+    let update = "UPDATE jumeau_log SET record = $3 WHERE log = $1 AND number = $2";
+    let update = transaction.prepare(update).await.map_err(failed)?;
+    for (number, text) in records {
+        transaction
+            .execute(&update, &[&name, number, text])
+            .await
+            .map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)
 }
 
 async fn append(

@@ -9,7 +9,7 @@ use crate::store::{
 
 #[path = "../../../tests/postgres/server.rs"]
 #[allow(missing_docs, dead_code)]
-mod server;
+pub mod server;
 use server::Postgres;
 
 fn settings(server: &Postgres) -> PostgresSettings {
@@ -25,16 +25,15 @@ fn settings(server: &Postgres) -> PostgresSettings {
 }
 
 fn raw(database: &Arc<Database>, sql: &'static str) -> Result<Vec<String>, Failed> {
-    database.ask_long(move |client| async move {
-        let rows = client.simple_query(sql).await.map_err(failed);
-        let texts = rows.map(|messages| {
+    database.ask_long(move |client| {
+        Box::pin(async move {
+            let messages = client.simple_query(sql).await.map_err(failed)?;
             let row = |message: &tokio_postgres::SimpleQueryMessage| match message {
                 tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
                 _ => None,
             };
-            messages.iter().filter_map(row).collect()
-        });
-        (client, texts)
+            Ok(messages.iter().filter_map(row).collect())
+        })
     })
 }
 

@@ -15,10 +15,13 @@ impl ReplayGuard for PostgresGuard {
         let id = id.to_vec();
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
         let until = until.as_second() as f64;
-        self.0.ask(|client| async move {
-            let claim = "INSERT INTO jumeau_tokens (id, until) VALUES ($1, to_timestamp($2)) ON CONFLICT DO NOTHING";
-            let written = client.execute(claim, &[&id, &until]).await.map_err(failed);
-            (client, written.map(|rows| rows == 1))
+        self.0.ask(move |client| {
+            Box::pin(async move {
+                let claim =
+                    "INSERT INTO jumeau_tokens (id, until) VALUES ($1, to_timestamp($2)) ON CONFLICT DO NOTHING";
+                let rows = client.execute(claim, &[&id, &until]).await.map_err(failed)?;
+                Ok(rows == 1)
+            })
         })
     }
 }

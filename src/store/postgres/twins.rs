@@ -21,10 +21,8 @@ fn revision(number: i64) -> Revision {
 impl TwinStore for PostgresTwins {
     fn get(&self, key: &TwinKey) -> Result<Option<Stored>, StoreError> {
         let (key, keeps) = (key.clone(), self.0.keep.is_some());
-        self.0.ask(|mut client| async move {
-            let found = get(&mut client, &key, keeps).await;
-            (client, found)
-        })
+        self.0
+            .ask(move |client| Box::pin(async move { get(client, &key, keeps).await }))
     }
 
     fn put(&self, key: &TwinKey, expected: Option<Revision>, payload: &[u8]) -> Result<Revision, PutError> {
@@ -33,39 +31,24 @@ impl TwinStore for PostgresTwins {
         }
         let (key, payload) = (key.clone(), payload.to_vec());
         let expected = expected.map(|revision| revision.0.cast_signed());
-        let put = self.0.ask(|mut client| async move {
-            let done = put(&mut client, &key, expected, &payload).await;
-            (client, done)
-        })?;
+        let put = self
+            .0
+            .ask(move |client| Box::pin(async move { put(client, &key, expected, &payload).await }))?;
         put.map(revision)
             .map_err(|found| PutError::Conflict(found.map(revision)))
     }
 
     fn remove(&self, key: &TwinKey) -> Result<bool, StoreError> {
         let key = key.clone();
-        self.0.ask(|mut client| async move {
-            let done = async {
-                let transaction = for_tenant(&mut client, key.tenant()).await?;
-                let forget = "DELETE FROM jumeau_twins WHERE tenant = $1 AND digest = $2";
-                let digest = key.digest();
-                let gone = transaction.execute(forget, &[&key.tenant(), &digest.as_slice()]).await;
-                let gone = gone.map_err(failed)?;
-                transaction.commit().await.map_err(failed)?;
-                Ok(gone > 0)
-            };
-            let done = done.await;
-            (client, done)
-        })
+        self.0
+            .ask(move |client| Box::pin(async move { remove(client, &key).await }))
     }
 
     fn for_each(&self, show: &mut dyn FnMut(TwinKey, Stored)) -> Result<(), StoreError> {
         let mut after: Option<(String, Vec<u8>)> = None;
         loop {
             let from = after.clone();
-            let page = self.0.ask_long(|mut client| async move {
-                let page = page(&mut client, from).await;
-                (client, page)
-            });
+            let page = self.0.ask_long(move |client| Box::pin(page(client, from)));
             let page = page.map_err(StoreError::Broken)?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some((last.tenant().to_owned(), last.digest().to_vec()));
@@ -74,15 +57,8 @@ impl TwinStore for PostgresTwins {
     }
 
     fn len(&self) -> Result<usize, StoreError> {
-        self.0.ask(|mut client| async move {
-            let count = async {
-                let transaction = for_all(&mut client).await?;
-                let row = transaction.query_one("SELECT count(*) FROM jumeau_twins", &[]).await;
-                Ok(row.map_err(failed)?.get::<_, i64>(0))
-            };
-            let count = count.await.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-            (client, count)
-        })
+        let count = self.0.ask(|client| Box::pin(count(client)))?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     fn flush(&self) -> Result<(), StoreError> {
@@ -93,6 +69,22 @@ impl TwinStore for PostgresTwins {
     fn trouble(&self) -> Option<String> {
         self.0.trouble()
     }
+}
+
+async fn remove(client: &mut deadpool_postgres::Client, key: &TwinKey) -> Result<bool, Failed> {
+    let transaction = for_tenant(client, key.tenant()).await?;
+    let forget = "DELETE FROM jumeau_twins WHERE tenant = $1 AND digest = $2";
+    let digest = key.digest();
+    let gone = transaction.execute(forget, &[&key.tenant(), &digest.as_slice()]).await;
+    let gone = gone.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(gone > 0)
+}
+
+async fn count(client: &mut deadpool_postgres::Client) -> Result<i64, Failed> {
+    let transaction = for_all(client).await?;
+    let row = transaction.query_one("SELECT count(*) FROM jumeau_twins", &[]).await;
+    Ok(row.map_err(failed)?.get(0))
 }
 
 async fn get(client: &mut deadpool_postgres::Client, key: &TwinKey, keeps: bool) -> Result<Option<Stored>, Failed> {
