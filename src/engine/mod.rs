@@ -113,6 +113,9 @@ pub struct Precision {
     pub most_steps: usize,
     /// Whether states with a closed form are integrated all the same: for comparisons.
     pub integrate_all: bool,
+    /// Whether readings between two events are interpolated (to order 4, about as exact as a step) instead of stepped onto: for
+    /// courses read at many points.
+    pub interpolate: bool,
 }
 
 impl Default for Precision {
@@ -122,6 +125,7 @@ impl Default for Precision {
             floor: 1e-4,
             most_steps: 1_000_000,
             integrate_all: false,
+            interpolate: false,
         }
     }
 }

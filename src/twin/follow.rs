@@ -22,6 +22,7 @@ const PRECISION: Precision = Precision {
     floor: 1e-4,
     most_steps: 100_000,
     integrate_all: false,
+    interpolate: true,
 };
 
 /// A number to be taken from a course.

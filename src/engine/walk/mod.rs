@@ -247,6 +247,19 @@ impl<'a, T: Number> Walker<'a, T> {
             else {
                 break;
             };
+            // What is only read on the way to what happens next need not be stopped at.
+            if self.precision.interpolate && ticks.is_none() {
+                let marks = self.ahead(&events[next..], now, breaks.last().copied());
+                if let Some((marks, to)) = marks {
+                    if std::mem::take(&mut jump) {
+                        self.restart(now);
+                    }
+                    next += marks.len();
+                    self.advance_past(now, to, &marks, &mut see)?;
+                    now = to;
+                    continue;
+                }
+            }
             while let Some(corner) = breaks.pop_if(|corner| is_at(time, corner.value())) {
                 self.reach(&mut now, corner, &mut jump)?;
                 self.inputs_changed = true;
@@ -345,6 +358,31 @@ impl<'a, T: Number> Walker<'a, T> {
             Some(event) => Err(out_of_step(event.time.value())),
             None => Ok(()),
         }
+    }
+
+    /// The marks before anything happens, and where that is or the last mark; none where there are none, or where lanes or moving
+    /// inputs would tell the way there apart.
+    fn ahead(&self, events: &[Event<T>], now: T, corner: Option<T>) -> Option<(Vec<(f64, usize)>, T)> {
+        let is_mark = |event: &Event<T>| matches!(event.kind, Kind::Mark(_));
+        let happens = events.iter().find(|event| !is_mark(event)).map(|event| event.time);
+        let last = self.marks.last().map(|(time, _)| T::constant(*time));
+        let to = [happens, corner, last]
+            .into_iter()
+            .flatten()
+            .reduce(|a, b| if b.value() < a.value() { b } else { a })?;
+        let one = |time: T| time.largest() - time.least() <= SAME * time.largest();
+        if !one(now) || !one(to) || !self.moving.is_empty() {
+            return None;
+        }
+        let between = |time: f64| !is_at(now.value(), time) && !is_at(time, to.value());
+        let marks: Vec<(f64, usize)> = events
+            .iter()
+            .map_while(|event| match event.kind {
+                Kind::Mark(place) if between(event.time.value()) => Some((event.time.value(), place)),
+                _ => None,
+            })
+            .collect();
+        (!marks.is_empty()).then_some((marks, to))
     }
 
     /// Goes on to `to`, where something happens. Lanes must get there together: their events have one order.
