@@ -51,6 +51,7 @@ const BEND: [f64; 6] = [
 ];
 
 /// The working memory of the method.
+#[derive(Debug, Clone)]
 pub(super) struct Explicit<T> {
     /// The derivatives found in a step; the first is known from the step before, the last belongs to its end.
     pub(super) stages: [Vec<T>; 7],

@@ -269,6 +269,7 @@ impl<T: Number> Stiffness<T> {
 }
 
 /// Solves y' = f(t, y) piece by piece. It owns all its working memory: nothing is allocated per step.
+#[derive(Debug, Clone)]
 pub(crate) struct Solver<T> {
     tolerance: Tolerance,
     max_steps: usize,

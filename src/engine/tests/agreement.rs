@@ -302,6 +302,15 @@ fn check_closed_form(seed: u64) -> Result<(), String> {
     let whole = values(&case, &eta, whole());
     let width = split.len() / case.times.len();
     alike(&split, &whole, width, 1e-6).map_err(|why| told(&case, &why))?;
+    // Read between steps, the same.
+    let between = |precision| Precision {
+        interpolate: true,
+        ..precision
+    };
+    let read = values(&case, &eta, between(tight()));
+    alike(&read, &whole, width, 1e-6).map_err(|why| told(&case, &format!("interpolated: {why}")))?;
+    let read = values(&case, &eta, between(self::whole()));
+    alike(&read, &whole, width, 1e-6).map_err(|why| told(&case, &format!("all interpolated: {why}")))?;
     // The usual precision is good to a few of its digits.
     let usual = values(&case, &eta, Precision::default());
     alike(&usual, &whole, width, 2e-5).map_err(|why| told(&case, &format!("usual: {why}")))
