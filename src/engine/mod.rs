@@ -29,6 +29,7 @@ mod layout;
 mod likelihood;
 mod linalg;
 mod linear;
+mod many;
 mod modal;
 mod modes;
 mod objective;
@@ -51,6 +52,7 @@ pub use course::{Course as Trajectory, Follower, Values, course, course_of_draws
 pub use curves::quantile;
 pub use draws::{Draws, Sample};
 pub use fit::{Fit, FitOptions, Mode, fit, ofv_weights};
+pub use many::{Follow, Followed, Past};
 pub use omega::Omega;
 pub use parameters::{End, Link, Parameter};
 pub use parts::{
