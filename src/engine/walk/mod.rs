@@ -261,7 +261,7 @@ impl<'a, T: Number> Walker<'a, T> {
         };
         self.prepare();
         let mut entering = Vec::with_capacity(self.subject.doses.len());
-        let mut events = self.fixed_events(standing.time, &mut entering)?;
+        let mut events = self.fixed_events(f64::NEG_INFINITY, &mut entering)?;
         events.retain(|event| is_at(event.time.value(), standing.time));
         events.extend(&standing.ends);
         events.sort_by(in_order);
