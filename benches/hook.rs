@@ -27,6 +27,11 @@ use jumeau::{
 use serde_json::{Value, json};
 
 fn main() {
+    // `-- --twins warfarin,docetaxel` asks for these alone.
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--twins");
+    if let Some(twins) = arguments.nth(1) {
+        return every_twin(&twins.split(',').map(str::to_owned).collect::<Vec<_>>());
+    }
     // A filter on the command line asks for one bench alone.
     let all = std::env::args().skip(1).all(|argument| argument.starts_with('-'));
     for (name, request) in [
@@ -53,19 +58,22 @@ fn main() {
         );
     }
     if all {
-        every_twin();
+        every_twin(&[]);
     }
     divan::main();
 }
 
 /// CPU time of a hook that concerns one twin, for a sample patient of each: a patient never seen, the same patient with an order
-/// that differs by a millionth, and the same question again.
-fn every_twin() {
+/// that differs by a millionth, and the same question again. Only of these twins, if any are named.
+fn every_twin(named: &[String]) {
     println!("twin (patient): cold / known twin, another order / same question, ms of CPU");
     let mut client = Client::new();
     let people: Value = serde_json::from_str(&client.get("/demo/patients")).unwrap();
     for person in people.as_array().unwrap() {
         let (id, twin) = (person["id"].as_str().unwrap(), person["twin"].as_str().unwrap());
+        if !named.is_empty() && !named.iter().any(|name| name == twin) {
+            continue;
+        }
         let hook = person["hooks"][0].as_str().unwrap();
         let service = format!("{twin}-{hook}");
         let text = client.get(&format!("/demo/request/{id}/{service}?bare=1"));

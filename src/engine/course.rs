@@ -3,11 +3,7 @@
 use super::subject::Subject;
 use super::system::System;
 use super::walk::Walker;
-use super::{EngineError, Precision};
-use crate::lang::{Lanes, Number};
-
-/// Draws computed together.
-const TOGETHER: usize = 8;
+use super::{EngineError, Follow, Followed, Precision};
 
 /// The individual a course is computed for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -126,7 +122,8 @@ pub fn course_of_draws(
     precision: Precision,
     see: impl FnMut(usize, Option<&[f64]>),
 ) -> Result<(), EngineError> {
-    many(system, subject, effects, times, precision, true, see)
+    Follow::new(system, subject, times, Followed::Outputs, precision)?.draws(effects, None, see);
+    Ok(())
 }
 
 /// As [`course_of_draws`], with everything that can be followed: outputs, then [`System::followed`], then areas.
@@ -141,53 +138,6 @@ pub fn everything_of_draws(
     precision: Precision,
     see: impl FnMut(usize, Option<&[f64]>),
 ) -> Result<(), EngineError> {
-    many(system, subject, effects, times, precision, false, see)
-}
-
-fn many(
-    system: &System,
-    subject: &Subject,
-    effects: &[Vec<f64>],
-    times: &[f64],
-    precision: Precision,
-    outputs_only: bool,
-    mut see: impl FnMut(usize, Option<&[f64]>),
-) -> Result<(), EngineError> {
-    let outputs = system.outputs().len();
-    let width = if outputs_only { outputs } else { system.width() };
-    let mut many: Walker<'_, Lanes<TOGETHER>> = Walker::new(system, subject, times, outputs_only, precision)?;
-    let mut one: Walker<'_, f64> = Walker::new(system, subject, times, outputs_only, precision)?;
-    let size = times.len() * width;
-    let mut together = vec![Lanes::<TOGETHER>::constant(f64::NAN); size];
-    let mut values = vec![f64::NAN; size];
-    for (group, sets) in effects.chunks(TOGETHER).enumerate() {
-        let m = sets.iter().map(Vec::len).max().unwrap_or(0);
-        // The last group is filled up with copies.
-        let of = |lane: usize| sets.get(lane).or(sets.last()).map_or(&[][..], Vec::as_slice);
-        let eta: Vec<Lanes<TOGETHER>> = (0..m)
-            .map(|j| Lanes::gather(|lane| of(lane).get(j).copied().unwrap_or(0.0)))
-            .collect();
-        let worked = sets.len() > 1 && {
-            many.set_effects(&eta);
-            let done = many.walk(|mark, found| together[mark * width..(mark + 1) * width].copy_from_slice(found));
-            // What is only followed may have no value here or there; an output must.
-            done.is_ok() && (together.chunks(width.max(1))).all(|row| row.iter().take(outputs).all(|x| x.is_finite()))
-        };
-        for (lane, set) in sets.iter().enumerate() {
-            let number = group * TOGETHER + lane;
-            if worked {
-                for (value, lanes) in values.iter_mut().zip(&together) {
-                    *value = lanes.lane(lane);
-                }
-                see(number, Some(&values));
-            } else {
-                one.set_effects(set);
-                let done = one.walk(|mark, found| values[mark * width..(mark + 1) * width].copy_from_slice(found));
-                let fine = (values.chunks(width.max(1))).all(|row| row.iter().take(outputs).all(|x| x.is_finite()));
-                let fine = fine && done.is_ok();
-                see(number, fine.then_some(values.as_slice()));
-            }
-        }
-    }
+    Follow::new(system, subject, times, Followed::Everything, precision)?.draws(effects, None, see);
     Ok(())
 }

@@ -29,6 +29,7 @@ mod layout;
 mod likelihood;
 mod linalg;
 mod linear;
+mod many;
 mod modal;
 mod modes;
 mod objective;
@@ -51,6 +52,7 @@ pub use course::{Course as Trajectory, Follower, Values, course, course_of_draws
 pub use curves::quantile;
 pub use draws::{Draws, Sample};
 pub use fit::{Fit, FitOptions, Mode, fit, ofv_weights};
+pub use many::{Follow, Followed, Past};
 pub use omega::Omega;
 pub use parameters::{End, Link, Parameter};
 pub use parts::{
@@ -113,6 +115,9 @@ pub struct Precision {
     pub most_steps: usize,
     /// Whether states with a closed form are integrated all the same: for comparisons.
     pub integrate_all: bool,
+    /// Whether readings between two events are interpolated (to order 4, about as exact as a step) instead of stepped onto: for
+    /// courses read at many points.
+    pub interpolate: bool,
 }
 
 impl Default for Precision {
@@ -122,6 +127,7 @@ impl Default for Precision {
             floor: 1e-4,
             most_steps: 1_000_000,
             integrate_all: false,
+            interpolate: false,
         }
     }
 }

@@ -132,6 +132,17 @@ impl Subject {
             .map_or(0, |last| last.saturating_add(1))
     }
 
+    /// Whether all that comes before a time is that of another, earlier account of the person: what was added came later.
+    pub(crate) fn continues(&self, past: &Self, until: f64) -> bool {
+        let (known, added) = self.doses.split_at(past.doses.len().min(self.doses.len()));
+        let before = |subject: &'_ Self| subject.regimes.partition_point(|regime| regime.from < until).max(1);
+        known == past.doses
+            && added.iter().all(|given| given.dose.time >= until)
+            && self.resets == past.resets
+            && before(self) == before(past)
+            && self.regimes.iter().zip(&past.regimes).take(before(past)).all(|(a, b)| a == b)
+    }
+
     /// Plain doses into the default route, if that and one regime is all there is.
     pub(crate) fn plain_doses(&self, system: &System) -> Option<Vec<Dose>> {
         let varied = !system.occasion_effects().is_empty() && self.occasions() > 0;

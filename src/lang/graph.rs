@@ -97,6 +97,9 @@ pub(crate) fn apply_binary<T: Number>(op: BinaryOp, a: T, b: T) -> T {
     }
 }
 
+/// Whole powers up to this one are written as products.
+const MOST_FACTORS: u8 = 8;
+
 impl Graph {
     /// An empty graph.
     pub fn new() -> Self {
@@ -145,12 +148,32 @@ impl Graph {
             BinaryOp::Mul if x == zero || y == zero => return self.constant(0.0),
             BinaryOp::Div if x == zero => return self.constant(0.0),
             BinaryOp::Pow if y == zero => return self.constant(1.0),
+            BinaryOp::Pow => {
+                // A product costs a fraction of a power; and it is as exact.
+                let whole = (2_u8..=MOST_FACTORS).find(|n| y == Some(f64::from(*n)));
+                if let Some(n) = whole {
+                    return self.product_of(a, n);
+                }
+            }
             _ => {}
         }
         // One order for commutative operations, so that a+b and b+a are one node.
         let commutes = matches!(op, BinaryOp::Add | BinaryOp::Mul);
         let (a, b) = if commutes && b < a { (b, a) } else { (a, b) };
         self.intern(Node::Binary(op, a, b))
+    }
+
+    /// `n` times the same factor.
+    fn product_of(&mut self, factor: NodeId, n: u8) -> NodeId {
+        if n < 2 {
+            return factor;
+        }
+        let half = self.product_of(factor, n / 2);
+        let square = self.binary(BinaryOp::Mul, half, half);
+        match n % 2 {
+            0 => square,
+            _ => self.binary(BinaryOp::Mul, square, factor),
+        }
     }
 
     /// `if (condition) yes else no`, decided now if the condition is constant.

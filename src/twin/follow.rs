@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::{
-    engine::{Dose, EngineError, Precision, Subject, course_of_draws, everything_of_draws},
+    engine::{Dose, EngineError, Follow, Followed, Past, Precision, Subject},
     model::twin_file::{Measure, Since, Take, TwinFile, Window},
 };
 
@@ -22,6 +22,7 @@ const PRECISION: Precision = Precision {
     floor: 1e-4,
     most_steps: 100_000,
     integrate_all: false,
+    interpolate: true,
 };
 
 /// A number to be taken from a course.
@@ -148,13 +149,13 @@ impl<'f> Task<'f> {
         &self,
         member: &Member,
         effects: &[Vec<f64>],
+        past: &Past,
         mut see: impl FnMut(bool, Vec<(Option<usize>, f64)>),
     ) -> Result<(), EngineError> {
-        let all = self.wanted.iter().any(|w| w.output >= member.model.outputs().len());
-        let width = width(member, all);
+        let width = past.followed().width(member.model.system());
         let mut column = Vec::with_capacity(self.hours.len());
         let mut since = Vec::with_capacity(self.hours.len());
-        courses(member, &self.subject, effects, &self.hours, all, |found| {
+        courses(member, &self.subject, effects, &self.hours, past, |found| {
             let numbers = self.wanted.iter().map(|w| {
                 let number = found.map_or(f64::NAN, |rows| {
                     let at = |i: usize| rows.get(i * width + w.output).copied().unwrap_or(f64::NAN);
@@ -192,37 +193,43 @@ pub(super) fn grid(from: f64, to: f64, points: u32, doses: &[Dose]) -> Vec<f64> 
     hours
 }
 
-/// Place of an output in the values of a course, and whether everything must be followed to have it.
-pub(super) fn place(member: &Member, output: &str) -> Option<(usize, bool)> {
+/// Place of an output in the values of a course, and what must be followed to have it.
+pub(super) fn place(member: &Member, output: &str) -> Option<(usize, Followed)> {
     let system = member.model.system();
     let observed = system.outputs().iter().position(|o| o.name == output);
     let followed = || system.followed().iter().position(|f| f == output);
     observed
-        .map(|i| (i, false))
-        .or_else(|| followed().map(|i| (system.outputs().len() + i, true)))
+        .map(|i| (i, Followed::Outputs))
+        .or_else(|| followed().map(|i| (system.outputs().len() + i, Followed::Everything)))
 }
 
-/// How many values a course has at one time.
-pub(super) fn width(member: &Member, all: bool) -> usize {
+/// What a member's draws went through until now, with what must be followed to have all of some outputs.
+pub(super) fn past<'o>(
+    twin: &Twin,
+    member: &Member,
+    effects: &[Vec<f64>],
+    hours: &[f64],
+    mut outputs: impl Iterator<Item = &'o str>,
+) -> Result<Past, EngineError> {
+    let all = outputs.any(|output| place(member, output).is_some_and(|(_, what)| what == Followed::Everything));
+    let followed = if all { Followed::Everything } else { Followed::Outputs };
+    let times: Vec<f64> = hours.iter().map(|t| t / member.hours).collect();
+    let now = twin.ledger.now / member.hours;
     let system = member.model.system();
-    let width = if all { system.width() } else { system.outputs().len() };
-    width.max(1)
+    Past::new(system, &member.subject, effects, now, &times, followed, PRECISION)
 }
 
-/// Follows a member at `hours` since the origin, draw by draw.
+/// Follows a member at `hours` since the origin, draw by draw, from the past of these draws on where it is that of `subject`.
 pub(super) fn courses(
     member: &Member,
     subject: &Subject,
     effects: &[Vec<f64>],
     hours: &[f64],
-    all: bool,
+    past: &Past,
     mut see: impl FnMut(Option<&[f64]>),
 ) -> Result<(), EngineError> {
     let times: Vec<f64> = hours.iter().map(|t| t / member.hours).collect();
-    let system = member.model.system();
-    if all {
-        everything_of_draws(system, subject, effects, &times, PRECISION, |_, values| see(values))
-    } else {
-        course_of_draws(system, subject, effects, &times, PRECISION, |_, values| see(values))
-    }
+    let mut follow = Follow::new(member.model.system(), subject, &times, past.followed(), PRECISION)?;
+    follow.draws(effects, Some(past), |_, values| see(values));
+    Ok(())
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use rayon::prelude::*;
 
 use crate::{
-    engine::{Draws, EngineError},
+    engine::{Draws, EngineError, Past},
     model::{
         catalog::Definition,
         model_file::Model,
@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     fast::Fast,
-    follow::{Task, courses, grid, place, width},
+    follow::{Task, courses, grid, past, place},
     future::{due, subject},
     interval::Interval,
     personalise::{Batch, Member, Twin},
@@ -135,15 +135,32 @@ impl<'a> Simulator<'a> {
     /// # Errors
     /// When a model has no finite value for the history.
     pub fn ready(&self) -> Result<Ready<'_>, EngineError> {
-        let fast = match &self.draws {
-            Some(draws) => Some(Fast::new(self, &self.batches, draws, self.twin.ledger.now)?),
-            None => None,
+        let way = match &self.draws {
+            Some(draws) => Way::Fast(Fast::new(self, &self.batches, draws, self.twin.ledger.now)?),
+            None => {
+                let measured = self.file.measures.iter().map(|m| m.output.as_str());
+                Way::Followed(self.pasts(&self.batches, &[0.0], measured)?)
+            }
         };
-        Ok(Ready { simulator: self, fast })
+        Ok(Ready { simulator: self, way })
     }
 
     fn member(&self, batch: &Batch) -> Option<&'a Member> {
         self.twin.members.get(batch.member)
+    }
+
+    /// What the draws of each batch went through until now.
+    fn pasts<'o>(
+        &self,
+        batches: &[Batch],
+        hours: &[f64],
+        outputs: impl Iterator<Item = &'o str> + Clone,
+    ) -> Result<Vec<Past>, EngineError> {
+        let of = |batch: &Batch| {
+            let member = self.member(batch).ok_or(EngineError::NotFinite { what: "the posterior" })?;
+            past(self.twin, member, &batch.effects, hours, outputs.clone())
+        };
+        batches.iter().map(of).collect()
     }
 
     /// Hours of the past and ahead that are drawn, with doses, so that no peak is cut off.
@@ -196,18 +213,19 @@ impl<'a> Simulator<'a> {
             });
         }
         let output = &self.file.picture.output;
+        let pasts = self.pasts(&thinned, &past_hours, std::iter::once(output.as_str()))?;
         let course = |plan: &Plan, hours: &[f64], until: f64| -> Result<Course, EngineError> {
             let mut columns: Vec<Vec<f64>> = vec![Vec::new(); hours.len()];
-            for batch in &thinned {
+            for (batch, past) in thinned.iter().zip(&pasts) {
                 let Some(member) = self.member(batch) else { continue };
                 let Some(subject) = subject(self.twin, self.file, member, plan, until) else {
                     continue;
                 };
-                let Some((place, all)) = place(member, output) else {
+                let Some((place, followed)) = place(member, output) else {
                     continue;
                 };
-                let width = width(member, all);
-                courses(member, &subject, &batch.effects, hours, all, |values| {
+                let width = followed.width(member.model.system()).max(1);
+                courses(member, &subject, &batch.effects, hours, past, |values| {
                     for (column, row) in columns.iter_mut().zip(values.unwrap_or_default().chunks(width)) {
                         column.extend(row.get(place));
                     }
@@ -282,7 +300,15 @@ fn thin(draws: &Draws, every: usize) -> Result<Draws, EngineError> {
 /// Draws with the patient's history taken in, to be asked about any number of plans.
 pub struct Ready<'a> {
     simulator: &'a Simulator<'a>,
-    fast: Option<Fast<'a>>,
+    way: Way<'a>,
+}
+
+/// How plans are simulated.
+enum Way<'a> {
+    /// All together.
+    Fast(Fast<'a>),
+    /// One by one in time, from what each batch of draws went through until now.
+    Followed(Vec<Past>),
 }
 
 impl Ready<'_> {
@@ -298,11 +324,11 @@ impl Ready<'_> {
             .copied()
             .filter(|i| file.measures.get(*i).is_some_and(|m| !m.take.is_of_plan()))
             .collect();
-        let mut all = match &self.fast {
-            Some(fast) => fast.run(plans, &of_course, next_day)?,
-            None => plans
+        let mut all = match &self.way {
+            Way::Fast(fast) => fast.run(plans, &of_course, next_day)?,
+            Way::Followed(pasts) => plans
                 .par_iter()
-                .map(|plan| self.simulator.follow_plan(plan, &of_course, next_day))
+                .map(|plan| self.simulator.follow_plan(pasts, plan, &of_course, next_day))
                 .collect::<Result<Vec<_>, _>>()?,
         };
         let headline = file.headline().and_then(|(_, measure)| measure.by.as_ref());
@@ -362,11 +388,17 @@ impl Simulator<'_> {
     }
 
     /// Follows one plan in time.
-    fn follow_plan(&self, plan: &Plan, asked: &[usize], next_day: bool) -> Result<Simulated, EngineError> {
+    fn follow_plan(
+        &self,
+        pasts: &[Past],
+        plan: &Plan,
+        asked: &[usize],
+        next_day: bool,
+    ) -> Result<Simulated, EngineError> {
         let mut values: BTreeMap<usize, Vec<f64>> = asked.iter().map(|i| (*i, Vec::new())).collect();
         let mut day = Vec::new();
         let (mut failed, mut total) = (0.0, 0.0);
-        for batch in &self.batches {
+        for (batch, past) in self.batches.iter().zip(pasts) {
             let Some(member) = self.member(batch) else { continue };
             for steady in [false, true] {
                 let places: Vec<usize> = asked
@@ -385,7 +417,7 @@ impl Simulator<'_> {
                     }
                     continue;
                 };
-                task.run(member, &batch.effects, |solved, numbers| {
+                task.run(member, &batch.effects, past, |solved, numbers| {
                     total += 1.0;
                     failed += f64::from(u8::from(!solved));
                     for (place, number) in numbers {

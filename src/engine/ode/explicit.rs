@@ -39,7 +39,19 @@ const E: [f64; 6] = [
 /// Weights of the solution of order 3 from the stages at 0, 3/10 and 1, by interpolation: the third stage is exact to order 2.
 const COARSE: [f64; 3] = [-1.0 / 18.0, 50.0 / 63.0, 11.0 / 42.0];
 
+/// Weights of the stages in the part of the interpolating polynomial that bends most, without the second stage: order 4
+/// within the step (HNW, section II.6).
+const BEND: [f64; 6] = [
+    -12_715_105_075.0 / 11_282_082_432.0,
+    87_487_479_700.0 / 32_700_410_799.0,
+    -10_690_763_975.0 / 1_880_347_072.0,
+    701_980_252_875.0 / 199_316_789_632.0,
+    -1_453_857_185.0 / 822_651_844.0,
+    69_997_945.0 / 29_380_423.0,
+];
+
 /// The working memory of the method.
+#[derive(Debug, Clone)]
 pub(super) struct Explicit<T> {
     /// The derivatives found in a step; the first is known from the step before, the last belongs to its end.
     pub(super) stages: [Vec<T>; 7],
@@ -110,6 +122,22 @@ impl<T: Number> Explicit<T> {
             worst.add(scale.error(i, h * sum, y[i], next[i]));
         }
         worst.get()
+    }
+
+    /// The solution at the part `theta` of the step just tried, from its stages alone.
+    pub(super) fn within(&self, step: &Attempt<'_, T>, next: &[T], theta: T, out: &mut [T]) {
+        let [k1, _, k3, k4, k5, k6, k7] = &self.stages;
+        let (h, left) = (step.h, T::constant(1.0) - theta);
+        for (i, out) in out.iter_mut().enumerate() {
+            let rise = next[i] - step.y[i];
+            let first = h * k1[i] - rise;
+            let last = rise - h * k7[i] - first;
+            let mut bend = k1[i].scale(BEND[0]);
+            for (k, weight) in [k3, k4, k5, k6, k7].into_iter().zip(&BEND[1..]) {
+                bend = bend + k[i].scale(*weight);
+            }
+            *out = step.y[i] + theta * (rise + left * (first + theta * (last + left * h * bend)));
+        }
     }
 
     /// The scaled error of a solution of order 3 in the step just tried: seldom zero where the other estimate is.

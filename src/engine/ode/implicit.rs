@@ -65,6 +65,7 @@ const CC: [[f64; 5]; 6] = [
 const PIVOT: f64 = 10.0;
 
 /// The working memory of the method; empty until it is first used.
+#[derive(Debug, Clone)]
 pub(super) struct Implicit<T> {
     /// Whether the Jacobian belongs to another point.
     pub(super) stale: bool,
@@ -208,6 +209,7 @@ impl<T: Number> Implicit<T> {
 }
 
 /// The matrix `1 - hg * J` in triangular factors, their zeros left out.
+#[derive(Debug, Clone)]
 struct System<T> {
     n: usize,
     matrix: Vec<T>,

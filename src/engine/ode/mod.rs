@@ -269,6 +269,7 @@ impl<T: Number> Stiffness<T> {
 }
 
 /// Solves y' = f(t, y) piece by piece. It owns all its working memory: nothing is allocated per step.
+#[derive(Debug, Clone)]
 pub(crate) struct Solver<T> {
     tolerance: Tolerance,
     max_steps: usize,
@@ -293,6 +294,8 @@ pub(crate) struct Solver<T> {
     weak_limit: f64,
     /// The solution after the step that is tried.
     next: Vec<T>,
+    /// The solution somewhere within the step just taken.
+    between: Vec<T>,
     explicit: Explicit<T>,
     implicit: Implicit<T>,
 }
@@ -324,6 +327,7 @@ impl<T: Number> Solver<T> {
             stiffness: Stiffness::none(PATIENCE),
             weak_limit: STRONG_LIMIT.min(WEAK_LIMIT * relative.powf(0.2)),
             next: vec![zero; size],
+            between: vec![zero; size],
             explicit: Explicit::new(size),
             implicit: Implicit::new(),
         }
@@ -376,10 +380,28 @@ impl<T: Number> Solver<T> {
         self.is_implicit
     }
 
+    /// As [`Solver::advance_past`], with nothing to be seen on the way.
+    #[cfg(test)]
+    pub(crate) fn advance(&mut self, rhs: &mut impl Rhs<T>, from: T, to: T, y: &mut [T]) -> Result<(), Fault> {
+        self.advance_past(rhs, from, to, y, &[], |_| {})
+    }
+
     /// Advances `y`, as many states as the solver was made for, from time `from` to exactly `to`. Derivatives of `from`
     /// and `to` flow into `y`, lanes may have intervals of different lengths. After a fault `y` holds the solution at
     /// the end of the last good step.
-    pub(crate) fn advance(&mut self, rhs: &mut impl Rhs<T>, from: T, to: T, y: &mut [T]) -> Result<(), Fault> {
+    ///
+    /// On the way `see` is shown the states at `parts` of the interval (rising, above 0 and below 1, the same in all lanes).
+    /// The explicit method does not stop there: it interpolates, to order 4.
+    pub(crate) fn advance_past(
+        &mut self,
+        rhs: &mut impl Rhs<T>,
+        from: T,
+        to: T,
+        y: &mut [T],
+        parts: &[T],
+        mut see: impl FnMut(&[T]),
+    ) -> Result<(), Fault> {
+        let mut parts = parts.iter().copied().peekable();
         let segment = Segment {
             from,
             to,
@@ -398,6 +420,7 @@ impl<T: Number> Solver<T> {
         );
         debug_assert_eq!(y.len(), rhs.size());
         if y.is_empty() || segment.length.size() == 0.0 {
+            parts.for_each(|_| see(y));
             return Ok(());
         }
         // A length of zero that has derivatives is covered by one step.
@@ -444,8 +467,10 @@ impl<T: Number> Solver<T> {
             }
             self.steps += 1;
 
-            let last = fraction * STRETCH >= 1.0 - done;
-            let then = if last { 1.0 } else { done + fraction };
+            // The implicit method steps onto each part.
+            let stop = parts.peek().filter(|_| self.is_implicit).map_or(1.0, |part| part.value());
+            let last = fraction * STRETCH >= stop - done;
+            let then = if last { stop } else { done + fraction };
             let taken = then - done;
             if !last && taken <= 4.0 * f64::EPSILON * done || taken < f64::MIN_POSITIVE {
                 return Err(match trouble {
@@ -521,6 +546,15 @@ impl<T: Number> Solver<T> {
             self.last_error = error;
             self.last_step = taken * span;
             self.fresh = false;
+            while let Some(part) = parts.next_if(|part| part.value() <= then) {
+                if self.is_implicit {
+                    see(&self.next);
+                } else {
+                    let theta = (part - T::constant(done)).scale(1.0 / taken);
+                    self.explicit.within(&attempt, &self.next, theta, &mut self.between);
+                    see(&self.between);
+                }
+            }
             if self.is_implicit {
                 self.ready = false;
                 self.judge_change(taken * span);

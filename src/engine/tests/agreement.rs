@@ -302,6 +302,15 @@ fn check_closed_form(seed: u64) -> Result<(), String> {
     let whole = values(&case, &eta, whole());
     let width = split.len() / case.times.len();
     alike(&split, &whole, width, 1e-6).map_err(|why| told(&case, &why))?;
+    // Read between steps, the same.
+    let between = |precision| Precision {
+        interpolate: true,
+        ..precision
+    };
+    let read = values(&case, &eta, between(tight()));
+    alike(&read, &whole, width, 1e-6).map_err(|why| told(&case, &format!("interpolated: {why}")))?;
+    let read = values(&case, &eta, between(self::whole()));
+    alike(&read, &whole, width, 1e-6).map_err(|why| told(&case, &format!("all interpolated: {why}")))?;
     // The usual precision is good to a few of its digits.
     let usual = values(&case, &eta, Precision::default());
     alike(&usual, &whole, width, 2e-5).map_err(|why| told(&case, &format!("usual: {why}")))
@@ -354,6 +363,48 @@ fn check_together(seed: u64) -> Result<(), String> {
         alike(found, &one, 2, 1e-6).map_err(|why| told(&case, &format!("set {k}, {why}")))?;
     }
     Ok(())
+}
+
+/// Draws that go on from a common past against draws that are followed from the start; whether they did go on.
+fn check_past(seed: u64) -> Result<bool, String> {
+    let case = case(seed, true);
+    let sets: Vec<Vec<f64>> = (0..11).map(|k| effects(seed ^ k, 7, 0.3)).collect();
+    let mut s = Source::new(seed ^ 0x77);
+    // Now and then the moment of a dose.
+    let until = match case.subject.doses.last() {
+        Some(given) if s.chance(0.5) => given.dose.time,
+        _ => s.between(0.3, 20.0),
+    };
+    let mut known = case.subject.clone();
+    known.doses.retain(|given| given.dose.time < until);
+    let regimes = known.regimes.iter().filter(|r| r.from < until || r.from == 0.0).cloned();
+    let mut known = Subject::with_regimes(&case.system, regimes.collect(), known.doses);
+    known.resets.clone_from(&case.subject.resets);
+    let precision = Precision {
+        interpolate: s.chance(0.5),
+        ..tight()
+    };
+    let followed = Followed::Everything;
+    let past = Past::new(&case.system, &known, &sets, until, &case.times, followed, precision).unwrap();
+    let mut follow = Follow::new(&case.system, &case.subject, &case.times, followed, precision).unwrap();
+    let mut run = |past| {
+        let mut all = Vec::new();
+        follow.draws(&sets, past, |_, found| all.push(found.map(<[f64]>::to_vec)));
+        all
+    };
+    let (went_on, whole) = (run(Some(&past)), run(None));
+    for (a, b) in went_on.iter().zip(&whole) {
+        let (a, b) = (a.as_deref().unwrap_or_default(), b.as_deref().unwrap_or_default());
+        alike(a, b, followed.width(&case.system), 1e-6).map_err(|why| told(&case, &format!("until {until}, {why}")))?;
+    }
+    Ok(follow.goes_on_from(&past))
+}
+
+#[test]
+fn a_common_past_changes_nothing() {
+    let found: Vec<bool> = (0..150).map(|seed| check_past(seed).unwrap()).collect();
+    let went_on = found.iter().filter(|x| **x).count();
+    assert!(went_on > 75, "only {went_on} of 150 went on from their past");
 }
 
 proptest! {

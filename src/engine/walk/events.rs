@@ -95,7 +95,7 @@ impl<T: Number> Walker<'_, T> {
                 });
             }
         }
-        events.sort_by(|a, b| a.time.value().total_cmp(&b.time.value()).then(a.kind.cmp(&b.kind)));
+        events.sort_by(in_order);
         Ok(events)
     }
 
@@ -171,10 +171,11 @@ pub(super) fn forget<T: Number>(
     late.map_or(Ok(()), |time| Err(out_of_step(time)))
 }
 
+/// By time, then by kind.
+pub(super) fn in_order<T: Number>(a: &Event<T>, b: &Event<T>) -> std::cmp::Ordering {
+    a.time.value().total_cmp(&b.time.value()).then(a.kind.cmp(&b.kind))
+}
+
 pub(super) fn before<T: Number>(a: &Event<T>, b: &Event<T>) -> bool {
-    a.time
-        .value()
-        .total_cmp(&b.time.value())
-        .then(a.kind.cmp(&b.kind))
-        .is_lt()
+    in_order(a, b).is_lt()
 }

@@ -9,7 +9,7 @@ mod settle;
 mod stretch;
 mod ticks;
 
-use events::{Event, Kind, before, forget};
+use events::{Entering, Event, Kind, before, forget, in_order};
 
 use super::layout::Layouts;
 use super::ode::{Fault, Solver, Tolerance};
@@ -67,6 +67,20 @@ pub(crate) struct Walker<'a, T> {
     known: Vec<bool>,
     /// Where a cycle that repeats itself begins, for the parameters set.
     cycle_start: Option<Vec<T>>,
+}
+
+/// Where a walk stands at a time, before anything happens then: others may go on from here, each to a future of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing<T> {
+    time: f64,
+    regime: usize,
+    state: Vec<T>,
+    rates: Vec<T>,
+    running: Vec<usize>,
+    /// When the infusions end that are running.
+    ends: Vec<Event<T>>,
+    solver: Solver<T>,
+    whole_solver: Solver<T>,
 }
 
 impl<'a, T: Number> Walker<'a, T> {
@@ -198,15 +212,80 @@ impl<'a, T: Number> Walker<'a, T> {
     /// # Errors
     /// A dose that makes no sense for these parameters, a solution that blows up or takes too many steps.
     pub(crate) fn walk(&mut self, mut see: impl FnMut(usize, &[T])) -> Result<(), EngineError> {
-        self.solver.begin();
-        self.whole_solver.begin();
-        self.lags = self.fixed.iter().map(|fixed| run(&self.system.lags, fixed)).collect();
+        self.prepare();
         if let Some((tolerance, at_most)) = self.system.cycle {
             return self.walk_cycles(tolerance, at_most, &mut see);
         }
         let Some(last_mark) = self.marks.last().map(|(time, _)| *time) else {
             return Ok(());
         };
+        let (start, events, entering) = self.set_out()?;
+        self.go(start, None, last_mark, events, &entering, see).map(drop)
+    }
+
+    /// Walks until just before what happens at a time, and tells where it stands there. Marks from then on are not read.
+    ///
+    /// # Errors
+    /// As [`Self::walk`]; also where events fall on both sides of that time in different lanes.
+    pub(crate) fn walk_until(
+        &mut self,
+        time: f64,
+        see: impl FnMut(usize, &[T]),
+    ) -> Result<Standing<T>, EngineError> {
+        self.prepare();
+        let (start, events, entering) = self.set_out()?;
+        let ends = self.go(start, Some(time), time, events, &entering, see)?;
+        Ok(Standing {
+            time: time.max(start),
+            regime: self.regime,
+            state: self.state.clone(),
+            rates: self.rates.clone(),
+            running: self.running.clone(),
+            ends,
+            solver: self.solver.clone(),
+            whole_solver: self.whole_solver.clone(),
+        })
+    }
+
+    /// Walks on from where a walk stood whose person, until then, was the same. Marks before that are not read.
+    ///
+    /// # Errors
+    /// As [`Self::walk`].
+    pub(crate) fn walk_from(
+        &mut self,
+        standing: &Standing<T>,
+        see: impl FnMut(usize, &[T]),
+    ) -> Result<(), EngineError> {
+        let Some(last_mark) = self.marks.last().map(|(time, _)| *time) else {
+            return Ok(());
+        };
+        self.prepare();
+        let mut entering = Vec::with_capacity(self.subject.doses.len());
+        let mut events = self.fixed_events(f64::NEG_INFINITY, &mut entering)?;
+        events.retain(|event| is_at(event.time.value(), standing.time));
+        events.extend(&standing.ends);
+        events.sort_by(in_order);
+        self.regime = standing.regime;
+        self.state.copy_from_slice(&standing.state);
+        self.rates.copy_from_slice(&standing.rates);
+        self.running.copy_from_slice(&standing.running);
+        self.solver.clone_from(&standing.solver);
+        self.whole_solver.clone_from(&standing.whole_solver);
+        self.enter_regime(T::constant(standing.time))?;
+        self.go(standing.time, None, last_mark, events, &entering, see)
+            .map(drop)
+    }
+
+    /// For the parameters set.
+    fn prepare(&mut self) {
+        self.solver.begin();
+        self.whole_solver.begin();
+        self.lags = self.fixed.iter().map(|fixed| run(&self.system.lags, fixed)).collect();
+    }
+
+    /// When a walk starts, with every state at its initial value; its events, and its doses.
+    #[expect(clippy::type_complexity, reason = "three things that belong to one walk only")]
+    fn set_out(&mut self) -> Result<(f64, Vec<Event<T>>, Vec<Entering<T>>), EngineError> {
         let given = self.subject.doses.iter().map(|given| given.dose.time);
         let marks = self.marks.iter().map(|(time, _)| *time);
         let start = given
@@ -214,11 +293,24 @@ impl<'a, T: Number> Walker<'a, T> {
             .chain(self.subject.resets.iter().copied())
             .fold(0.0, f64::min);
         let mut entering = Vec::with_capacity(self.subject.doses.len());
-        let mut events = self.fixed_events(start, &mut entering)?;
-        let mut now = T::constant(start);
+        let events = self.fixed_events(start, &mut entering)?;
         self.regime = self.regime_at(start);
-        self.begin(now)?;
-        let mut ticks = self.ticks(start, last_mark)?;
+        self.begin(T::constant(start))?;
+        Ok((start, events, entering))
+    }
+
+    /// From event to event up to `end`, or until just before what happens at a time; gives the ends of the infusions that run then.
+    fn go(
+        &mut self,
+        start: f64,
+        until: Option<f64>,
+        end: f64,
+        mut events: Vec<Event<T>>,
+        entering: &[Entering<T>],
+        mut see: impl FnMut(usize, &[T]),
+    ) -> Result<Vec<Event<T>>, EngineError> {
+        let mut now = T::constant(start);
+        let mut ticks = self.ticks(start, end)?;
         let mut breaks = self.breaks(start);
         let mut next = 0;
         // Whether anything has jumped since the last step.
@@ -233,7 +325,7 @@ impl<'a, T: Number> Walker<'a, T> {
                 let tick = *from + *every * *k;
                 let first = coming.iter().flatten().all(|time| *time >= tick)
                     && !coming[0].is_some_and(|time| is_at(tick, time));
-                if first && tick < last_mark && !jump && self.is_idle(tick) {
+                if first && tick < end && !jump && self.is_idle(tick) {
                     *k += 1.0;
                     continue;
                 }
@@ -243,10 +335,23 @@ impl<'a, T: Number> Walker<'a, T> {
                 .flatten()
                 .copied()
                 .reduce(f64::min)
-                .filter(|time| *time <= last_mark)
+                .filter(|time| *time <= end && !until.is_some_and(|until| is_at(*time, until)))
             else {
                 break;
             };
+            // What is only read on the way to what happens next need not be stopped at.
+            if self.precision.interpolate && ticks.is_none() {
+                let marks = self.ahead(&events[next..], now, breaks.last().copied(), end);
+                if let Some((marks, to)) = marks {
+                    if std::mem::take(&mut jump) {
+                        self.restart(now);
+                    }
+                    next += marks.len();
+                    self.advance_past(now, to, &marks, &mut see)?;
+                    now = to;
+                    continue;
+                }
+            }
             while let Some(corner) = breaks.pop_if(|corner| is_at(time, corner.value())) {
                 self.reach(&mut now, corner, &mut jump)?;
                 self.inputs_changed = true;
@@ -337,14 +442,41 @@ impl<'a, T: Number> Walker<'a, T> {
             }
             self.tick(&mut ticks, &mut now, time, &mut jump)?;
         }
-        // What comes after the last reading in one lane may come before it in another.
-        match events[next..]
-            .iter()
-            .find(|event| lanes(event.time).any(|time| time < last_mark))
-        {
-            Some(event) => Err(out_of_step(event.time.value())),
-            None => Ok(()),
+        if let Some(until) = until.filter(|until| *until > start) {
+            self.reach(&mut now, T::constant(until), &mut jump)?;
         }
+        let mut rest = events.split_off(next);
+        // What comes after the last reading in one lane may come before it in another.
+        let passed = |event: &&Event<T>| lanes(event.time).any(|time| time < end && !is_at(time, end));
+        if let Some(event) = rest.iter().find(passed) {
+            return Err(out_of_step(event.time.value()));
+        }
+        rest.retain(|event| matches!(event.kind, Kind::InfusionEnd { .. }));
+        Ok(rest)
+    }
+
+    /// The marks before anything happens, and where that is or the end; none where there are none, or where lanes or moving
+    /// inputs would tell the way there apart.
+    fn ahead(&self, events: &[Event<T>], now: T, corner: Option<T>, end: f64) -> Option<(Vec<(f64, usize)>, T)> {
+        let is_mark = |event: &Event<T>| matches!(event.kind, Kind::Mark(_));
+        let happens = events.iter().find(|event| !is_mark(event)).map(|event| event.time);
+        let to = [happens, corner, Some(T::constant(end))]
+            .into_iter()
+            .flatten()
+            .reduce(|a, b| if b.value() < a.value() { b } else { a })?;
+        let one = |time: T| time.largest() - time.least() <= SAME * time.largest();
+        if !one(now) || !one(to) || !self.moving.is_empty() {
+            return None;
+        }
+        let between = |time: f64| !is_at(now.value(), time) && !is_at(time, to.value());
+        let marks: Vec<(f64, usize)> = events
+            .iter()
+            .map_while(|event| match event.kind {
+                Kind::Mark(place) if between(event.time.value()) => Some((event.time.value(), place)),
+                _ => None,
+            })
+            .collect();
+        (!marks.is_empty()).then_some((marks, to))
     }
 
     /// Goes on to `to`, where something happens. Lanes must get there together: their events have one order.

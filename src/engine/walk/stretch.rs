@@ -114,12 +114,21 @@ impl<'a, T: Number> Walker<'a, T> {
     }
 
     pub(super) fn advance(&mut self, from: T, to: T) -> Result<(), EngineError> {
+        self.advance_past(from, to, &[], &mut |_, _| {})
+    }
+
+    /// Goes on from one time to another, nothing happening in between, and reads at `marks` on the way.
+    pub(super) fn advance_past(
+        &mut self,
+        from: T,
+        to: T,
+        marks: &[(f64, usize)],
+        see: &mut impl FnMut(usize, &[T]),
+    ) -> Result<(), EngineError> {
         let length = to - from;
         if length.size() == 0.0 {
             return Ok(());
         }
-        let system = self.system;
-        let n = system.states().len();
         let layout = self.layout();
         let linear = layout.linear.len();
         if linear > 0 {
@@ -138,40 +147,90 @@ impl<'a, T: Number> Walker<'a, T> {
                 }
             }
         }
-        if !layout.integrated.is_empty() {
-            self.solved.clear();
-            self.solved
-                .extend(layout.integrated.iter().map(|state| self.state[*state]));
-            let hair = T::constant(SAME * from.largest().max(to.largest()));
-            let turns = system.breaks.program.output_count() > 0;
-            let inside = turns.then(|| (from + hair, to - hair));
-            let mut field = Field {
-                layout,
-                states: n,
-                clocked: system.clocked().len(),
-                start: from,
-                inside,
-                flow: &mut self.flow,
-                spectrum: &self.spectrum,
-                coefficients: &self.coefficients,
-                rates: &self.rates,
-                moving: &self.moving,
-                field: &mut self.field,
-                jacobian: &mut self.jacobian,
-                drift: &self.scratch,
-            };
-            field.hold(&self.state[n..]);
-            let solver = if self.closed {
-                &mut self.solver
-            } else {
-                &mut self.whole_solver
-            };
-            let done = solver.advance(&mut field, from, to, &mut self.solved);
-            for (state, value) in layout.integrated.iter().zip(&self.solved) {
-                self.state[*state] = *value;
+        let on_the_way = self.integrate(from, to, marks)?;
+        if !marks.is_empty() {
+            let at_end: Vec<T> = layout.integrated.iter().map(|state| self.state[*state]).collect();
+            let start = self.state.clone();
+            for (k, (time, place)) in marks.iter().enumerate() {
+                self.state.copy_from_slice(&start);
+                let solved = &on_the_way[k * at_end.len()..];
+                for (state, value) in layout.integrated.iter().zip(solved) {
+                    self.state[*state] = *value;
+                }
+                let time = T::constant(*time);
+                self.arrive(from, time - from);
+                self.read_now(time);
+                see(*place, &self.values);
             }
-            done.map_err(|fault| self.fault(fault))?;
+            self.state.copy_from_slice(&start);
+            for (state, value) in layout.integrated.iter().zip(at_end) {
+                self.state[*state] = value;
+            }
         }
+        self.arrive(from, length);
+        for (value, slope) in &mut self.moving {
+            *value = *value + *slope * length;
+        }
+        match self.state.iter().position(|x| !x.is_finite()) {
+            Some(i) => Err(self.no_value(i, to.value())),
+            None => Ok(()),
+        }
+    }
+
+    /// Integrates what must be; gives it at the marks, one after the other.
+    fn integrate(&mut self, from: T, to: T, marks: &[(f64, usize)]) -> Result<Vec<T>, EngineError> {
+        let mut on_the_way = Vec::new();
+        let (system, layout) = (self.system, self.layout());
+        if layout.integrated.is_empty() {
+            return Ok(on_the_way);
+        }
+        let n = system.states().len();
+        self.solved.clear();
+        self.solved
+            .extend(layout.integrated.iter().map(|state| self.state[*state]));
+        let hair = T::constant(SAME * from.largest().max(to.largest()));
+        let turns = system.breaks.program.output_count() > 0;
+        let inside = turns.then(|| (from + hair, to - hair));
+        let mut field = Field {
+            layout,
+            states: n,
+            clocked: system.clocked().len(),
+            start: from,
+            inside,
+            flow: &mut self.flow,
+            spectrum: &self.spectrum,
+            coefficients: &self.coefficients,
+            rates: &self.rates,
+            moving: &self.moving,
+            field: &mut self.field,
+            jacobian: &mut self.jacobian,
+            drift: &self.scratch,
+        };
+        field.hold(&self.state[n..]);
+        let solver = if self.closed {
+            &mut self.solver
+        } else {
+            &mut self.whole_solver
+        };
+        let length = to - from;
+        let parts: Vec<T> = marks
+            .iter()
+            .map(|(time, _)| (T::constant(*time) - from) / length)
+            .collect();
+        let done = solver.advance_past(&mut field, from, to, &mut self.solved, &parts, |solved| {
+            on_the_way.extend_from_slice(solved);
+        });
+        for (state, value) in layout.integrated.iter().zip(&self.solved) {
+            self.state[*state] = *value;
+        }
+        done.map_err(|fault| self.fault(fault))?;
+        Ok(on_the_way)
+    }
+
+    /// Brings the states that are not integrated to where they are `length` after `from`.
+    fn arrive(&mut self, from: T, length: T) {
+        let layout = self.layout();
+        let linear = layout.linear.len();
         if !layout.stepped.is_empty() {
             load(&mut self.held_states, from, &self.state, &self.moving);
             layout.held.late.execute(&mut self.held_states);
@@ -199,13 +258,6 @@ impl<'a, T: Number> Walker<'a, T> {
             for (k, state) in layout.sums.iter().enumerate() {
                 self.state[*state] = self.state[*state] + (self.coefficients[k] + self.rates[*state]) * length;
             }
-        }
-        for (value, slope) in &mut self.moving {
-            *value = *value + *slope * length;
-        }
-        match self.state.iter().position(|x| !x.is_finite()) {
-            Some(i) => Err(self.no_value(i, to.value())),
-            None => Ok(()),
         }
     }
 
