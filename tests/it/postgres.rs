@@ -17,6 +17,7 @@ use super::{
 };
 
 #[path = "../postgres/server.rs"]
+#[allow(dead_code)]
 mod server;
 use server::Postgres;
 
