@@ -223,8 +223,8 @@ fn copy(from: &Opened, to: &Opened) -> Result<(), String> {
     if arrived != copied {
         return Err(format!("{copied} twins were to be copied, and {arrived} arrived"));
     }
-    let feedback = copy_log(&*from.stores.feedback, &*to.stores.feedback)?;
-    let audit = copy_log(&*from.stores.audit, &*to.stores.audit)?;
+    let feedback = copy_log("feedback log", &*from.stores.feedback, &*to.stores.feedback)?;
+    let audit = copy_log("audit log", &*from.stores.audit, &*to.stores.audit)?;
     let outcome = format!("{copied} twins, {feedback} feedback and {audit} audit records");
     from.audit(Action::Copy, None, outcome.clone())?;
     print(&format!("copied {outcome}"));
@@ -242,14 +242,34 @@ fn count<R>(log: &dyn Log<R>) -> Result<u64, String> {
     Ok(log.for_each(&mut |_| ()).map_err(|e| e.to_string())?.whole)
 }
 
-fn copy_log<R>(from: &dyn Log<R>, to: &dyn Log<R>) -> Result<u64, String> {
-    let records = from.read_all().map_err(|e| e.to_string())?;
-    for some in records.chunks(500) {
-        to.append_all(some).map_err(|e| e.to_string())?;
+/// Copies the whole records of a log. Few at one time: a database has little time for one message.
+fn copy_log<R>(name: &str, from: &dyn Log<R>, to: &dyn Log<R>) -> Result<u64, String> {
+    let (mut some, mut failed) = (Vec::new(), None);
+    let was = from.for_each(&mut |record| {
+        if failed.is_none() {
+            some.push(record);
+        }
+        if some.len() == 50 {
+            failed = to.append_all(&some).err();
+            some.clear();
+        }
+    });
+    let was = was.map_err(|e| e.to_string())?;
+    failed
+        .map_or_else(|| to.append_all(&some), Err)
+        .map_err(|e| e.to_string())?;
+    let is = count(to)?;
+    if was.whole != is {
+        return Err(format!(
+            "{} records of the {name} were to be copied, and {is} arrived",
+            was.whole
+        ));
     }
-    let (was, is) = (records.len() as u64, count(to)?);
-    if was != is {
-        return Err(format!("{was} records were to be copied, and {is} arrived"));
+    if was.damaged > 0 || was.missing > 0 {
+        print(&format!(
+            "note: {} damaged and {} missing records of the {name} were not copied",
+            was.damaged, was.missing
+        ));
     }
     Ok(is)
 }

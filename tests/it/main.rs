@@ -25,6 +25,7 @@ mod real_server;
 mod server;
 mod smart;
 mod smart_ehr;
+mod ssrf;
 mod store;
 mod study;
 mod support;

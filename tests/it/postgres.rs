@@ -17,7 +17,7 @@ use super::{
 };
 
 #[path = "../postgres/server.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "some of it is for unit tests")]
 mod server;
 use server::Postgres;
 

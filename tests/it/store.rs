@@ -113,6 +113,11 @@ fn a_patient_is_told_what_is_kept_and_it_is_erased() {
         !holds(Path::new(data), patient.as_bytes()),
         "the audit log names nobody"
     );
+    let digest = jumeau::store::audit::patient("local", &patient);
+    assert!(
+        holds(Path::new(data), digest.as_bytes()),
+        "without a key it says so to who knows the id"
+    );
 }
 
 #[test]
@@ -144,6 +149,14 @@ fn a_store_is_copied_into_a_sealed_one_whose_key_is_changed() {
         serde_json::from_str::<Value>(&export).unwrap()["twins"][0]["twin"],
         "vancomycin"
     );
+    // What the audit log says of the patient is there for who has the key, and for nobody else.
+    let export = works(&[&["export", "--config", &new], &whom[..]].concat());
+    assert_eq!(
+        serde_json::from_str::<Value>(&export).unwrap()["audit"][0]["action"],
+        "export"
+    );
+    let digest = jumeau::store::audit::patient("local", &patient);
+    assert!(!holds(&home.path().join("data"), digest.as_bytes()));
     assert!(works(&["status", "--config", &new]).contains("feedback  1\n"));
     assert!(fails(&["status", "--config", &old]).contains("\"new\""));
     assert!(fails(&["reseal", "--data", data]).contains("openssl rand"));

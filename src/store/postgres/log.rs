@@ -151,8 +151,11 @@ async fn append(
         .batch_execute("SET LOCAL synchronous_commit = on")
         .await
         .map_err(failed)?;
+    let mut of = None;
     for (tenant, text) in records {
-        set_tenant(&transaction, tenant).await?;
+        if of.replace(tenant) != Some(tenant) {
+            set_tenant(&transaction, tenant).await?;
+        }
         let append = "INSERT INTO jumeau_log (log, tenant, record) VALUES ($1, $2, $3)";
         transaction
             .execute(append, &[&name, tenant, text])
