@@ -9,7 +9,6 @@ pub struct Postgres {
 
 impl Postgres {
     /// Starts one. `None` where PostgreSQL is not installed, unless `JUMEAU_REQUIRE_POSTGRES` says that it must be.
-    #[allow(clippy::print_stderr)]
     pub fn start() -> Option<Self> {
         Self::with(None)
     }
@@ -19,6 +18,7 @@ impl Postgres {
         Self::with(Some(port))
     }
 
+    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
     fn with(port: Option<u16>) -> Option<Self> {
         let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
         let this = Self { folder };
