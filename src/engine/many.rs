@@ -139,12 +139,7 @@ impl<'a> Follow<'a> {
 
     /// Calls `see` with the number of each set of random effects and its values, time by time; `None` where the model has no
     /// solution for a set. Where the `past` of the same draws is that of this person, they go on from there.
-    pub fn draws(
-        &mut self,
-        effects: &[Vec<f64>],
-        past: Option<&Past>,
-        mut see: impl FnMut(usize, Option<&[f64]>),
-    ) {
+    pub fn draws(&mut self, effects: &[Vec<f64>], past: Option<&Past>, mut see: impl FnMut(usize, Option<&[f64]>)) {
         let width = self.followed.width(self.system);
         let outputs = self.system.outputs().len();
         let past = past.and_then(|past| Some((past, self.places_in(past)?)));
@@ -165,8 +160,7 @@ impl<'a> Follow<'a> {
             };
             if let Some((_, known, places)) = stood {
                 for (mark, place) in places {
-                    found[mark * width..(mark + 1) * width]
-                        .copy_from_slice(&known[place * width..(place + 1) * width]);
+                    found[mark * width..(mark + 1) * width].copy_from_slice(&known[place * width..(place + 1) * width]);
                 }
             }
             // What is only followed may have no value here or there; an output must.
@@ -181,8 +175,8 @@ impl<'a> Follow<'a> {
                     see(number, Some(&values));
                 } else {
                     self.one.set_effects(set);
-                    let done = (self.one)
-                        .walk(|mark, row| values[mark * width..(mark + 1) * width].copy_from_slice(row));
+                    let done =
+                        (self.one).walk(|mark, row| values[mark * width..(mark + 1) * width].copy_from_slice(row));
                     let fine = (values.chunks(width.max(1))).all(|row| row.iter().take(outputs).all(|x| x.is_finite()));
                     let fine = fine && done.is_ok();
                     see(number, fine.then_some(values.as_slice()));
@@ -202,7 +196,11 @@ impl<'a> Follow<'a> {
         if past.followed != self.followed || !self.subject.continues(&past.subject, past.until) {
             return None;
         }
-        let early = self.times.iter().enumerate().filter(|(_, time)| before(**time, past.until));
+        let early = self
+            .times
+            .iter()
+            .enumerate()
+            .filter(|(_, time)| before(**time, past.until));
         early
             .map(|(mark, time)| Some((mark, past.times.iter().position(|known| known == time)?)))
             .collect()

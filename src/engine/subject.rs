@@ -140,7 +140,12 @@ impl Subject {
             && added.iter().all(|given| given.dose.time >= until)
             && self.resets == past.resets
             && before(self) == before(past)
-            && self.regimes.iter().zip(&past.regimes).take(before(past)).all(|(a, b)| a == b)
+            && self
+                .regimes
+                .iter()
+                .zip(&past.regimes)
+                .take(before(past))
+                .all(|(a, b)| a == b)
     }
 
     /// Plain doses into the default route, if that and one regime is all there is.

@@ -157,7 +157,9 @@ impl<'a> Simulator<'a> {
         outputs: impl Iterator<Item = &'o str> + Clone,
     ) -> Result<Vec<Past>, EngineError> {
         let of = |batch: &Batch| {
-            let member = self.member(batch).ok_or(EngineError::NotFinite { what: "the posterior" })?;
+            let member = self
+                .member(batch)
+                .ok_or(EngineError::NotFinite { what: "the posterior" })?;
             past(self.twin, member, &batch.effects, hours, outputs.clone())
         };
         batches.iter().map(of).collect()

@@ -468,7 +468,10 @@ impl<T: Number> Solver<T> {
             self.steps += 1;
 
             // The implicit method steps onto each part.
-            let stop = parts.peek().filter(|_| self.is_implicit).map_or(1.0, |part| part.value());
+            let stop = parts
+                .peek()
+                .filter(|_| self.is_implicit)
+                .map_or(1.0, |part| part.value());
             let last = fraction * STRETCH >= stop - done;
             let then = if last { stop } else { done + fraction };
             let taken = then - done;

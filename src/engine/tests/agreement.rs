@@ -377,7 +377,11 @@ fn check_past(seed: u64) -> Result<bool, String> {
     };
     let mut known = case.subject.clone();
     known.doses.retain(|given| given.dose.time < until);
-    let regimes = known.regimes.iter().filter(|r| r.from < until || r.from == 0.0).cloned();
+    let regimes = known
+        .regimes
+        .iter()
+        .filter(|r| r.from < until || r.from == 0.0)
+        .cloned();
     let mut known = Subject::with_regimes(&case.system, regimes.collect(), known.doses);
     known.resets.clone_from(&case.subject.resets);
     let precision = Precision {

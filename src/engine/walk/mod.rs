@@ -227,11 +227,7 @@ impl<'a, T: Number> Walker<'a, T> {
     ///
     /// # Errors
     /// As [`Self::walk`]; also where events fall on both sides of that time in different lanes.
-    pub(crate) fn walk_until(
-        &mut self,
-        time: f64,
-        see: impl FnMut(usize, &[T]),
-    ) -> Result<Standing<T>, EngineError> {
+    pub(crate) fn walk_until(&mut self, time: f64, see: impl FnMut(usize, &[T])) -> Result<Standing<T>, EngineError> {
         self.prepare();
         let (start, events, entering) = self.set_out()?;
         let ends = self.go(start, Some(time), time, events, &entering, see)?;
