@@ -321,36 +321,45 @@ impl Objective<'_> {
     /// Newton steps to the bottom, then curvature and flags.
     fn finish(&mut self, mut eta: Vec<f64>, mut iterations: usize, budget: usize, level: f64) -> Option<Mode> {
         let m = eta.len();
-        let mut factor = cholesky(m, &self.hessian(&eta)?);
-        let mut origin = eta.clone();
+        // The factors of the Hessian, and where it was taken.
+        let mut known: Option<(Option<Vec<f64>>, Vec<f64>)> = None;
         let mut ofv = self.with_slopes(&eta)?;
         for _ in 0..budget {
             let slope = self.slope_left();
             if slope < level {
                 break;
             }
-            // Where the surface is no bowl, the expected Hessian still points downhill.
+            // The expected Hessian costs nothing more, and points downhill also where the surface is no bowl.
             let mut step: Vec<f64> = self.gradient.iter().map(|g| -g).collect();
-            match &factor {
+            match known.as_ref().and_then(|(factor, _)| factor.as_ref()) {
                 Some(factor) => cholesky_solve(m, factor, &mut step),
                 None => cholesky_solve(m, &cholesky(m, &self.fisher)?, &mut step),
             }
-            let Some(new) = self.advance(&mut eta, ofv, &step) else {
-                break;
+            let moved = self.advance(&mut eta, ofv, &step);
+            match moved {
+                Some(new) => {
+                    ofv = new;
+                    iterations += 1;
+                }
+                None if known.is_some() => break,
+                None => {}
+            }
+            // A Hessian is kept while it serves: each step must leave a tenth of the slope; half, where it is the expected one.
+            let enough = match &known {
+                Some((Some(_), _)) => 0.1,
+                Some((None, _)) => 0.0,
+                None => 0.5,
             };
-            ofv = new;
-            iterations += 1;
-            // The Hessian is kept while it serves: each step must leave a tenth of the slope.
-            if factor.is_none() || self.slope_left() > 0.1 * slope {
-                factor = cholesky(m, &self.hessian(&eta)?);
-                origin.clone_from(&eta);
+            if moved.is_none() || self.slope_left() > enough * slope {
+                known = Some((cholesky(m, &self.hessian(&eta)?), eta.clone()));
                 ofv = self.with_slopes(&eta)?;
             }
         }
         let slope_left = self.slope_left();
-        if self.distance(&eta, &origin) > level.max(1e-5) {
-            factor = cholesky(m, &self.hessian(&eta)?);
-        }
+        let factor = match known {
+            Some((factor, origin)) if self.distance(&eta, &origin) <= level.max(1e-5) => factor,
+            _ => cholesky(m, &self.hessian(&eta)?),
+        };
         let runaway = eta
             .iter()
             .zip(&self.prior.sd)

@@ -16,9 +16,9 @@ use super::{
 
 /// Points of a window from which numbers are taken, doses not counted.
 const GRID: u32 = 40;
-/// Accuracy of cards: three figures.
+/// Accuracy of cards: three figures (interpolation is a little less exact than the steps).
 const PRECISION: Precision = Precision {
-    relative: 1e-3,
+    relative: 1e-4,
     floor: 1e-4,
     most_steps: 100_000,
     integrate_all: false,
@@ -232,4 +232,127 @@ pub(super) fn courses(
     let mut follow = Follow::new(member.model.system(), subject, &times, past.followed(), PRECISION)?;
     follow.draws(effects, Some(past), |_, values| see(values));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use crate::{
+        engine::Given,
+        model::model_file::{Known, Model},
+    };
+
+    /// Largest error of the outputs of some draws against a solution at 1e-9, as a share of the largest value of each.
+    fn error(path: &str, inputs: &[(&str, f64)], every: f64, dose: (f64, f64), times: usize) -> f64 {
+        let model = Model::parse(path, &std::fs::read_to_string(format!("models/{path}")).unwrap()).unwrap();
+        let value = |name: &str| inputs.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+        let known = Known {
+            from: 0.0,
+            inputs: model.inputs().iter().map(|input| value(&input.name)).collect(),
+            occasion: None,
+        };
+        let doses: Vec<Dose> = (0..times)
+            .map(|k| Dose {
+                time: every * k as f64,
+                amount: dose.0,
+                duration: dose.1,
+            })
+            .collect();
+        let given = doses.iter().copied().map(Given::from).collect();
+        let subject = model.subject(&[known], given, Vec::new()).unwrap();
+        let hours = grid(0.0, every * times as f64, 4 * GRID, &doses);
+        let system = model.system();
+        let m = system.effects().len();
+        let effects: Vec<Vec<f64>> = (0..16_usize)
+            .map(|k| (0..m).map(|j| 0.3 * ((7 * k + 3 * j) as f64).sin()).collect())
+            .collect();
+        let follow = |precision| {
+            let mut all = Vec::new();
+            Follow::new(system, &subject, &hours, Followed::Outputs, precision)
+                .unwrap()
+                .draws(&effects, None, |_, found| all.push(found.unwrap().to_vec()));
+            all
+        };
+        let tight = Precision {
+            relative: 1e-9,
+            interpolate: false,
+            ..PRECISION
+        };
+        let width = system.outputs().len();
+        let mut worst = 0.0_f64;
+        for (a, b) in follow(PRECISION).iter().zip(&follow(tight)) {
+            for output in 0..width {
+                let of = |all: &[f64]| all.iter().skip(output).step_by(width).copied().collect::<Vec<_>>();
+                let (a, b) = (of(a), of(b));
+                let largest = b.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+                for (x, y) in a.iter().zip(&b) {
+                    worst = worst.max((x - y).abs() / largest);
+                }
+            }
+        }
+        worst
+    }
+
+    #[test]
+    fn courses_are_right_to_three_figures() {
+        let all: [(&str, &[(&str, f64)], f64, (f64, f64), usize); 4] = [
+            (
+                "warfarin/hamberg-2007.toml",
+                &[("age", 67.0), ("cyp", 1.0), ("vk", 1.0), ("inr0", 1.1)],
+                24.0,
+                (5.0, 0.0),
+                21,
+            ),
+            (
+                "docetaxel/ozawa-2007-cycles.toml",
+                &[("anc0", 5.0), ("aag", 0.0)],
+                504.0,
+                (140.0, 1.0),
+                3,
+            ),
+            (
+                "tocilizumab/frey-2010-2013.toml",
+                &[
+                    ("bsa", 1.8),
+                    ("female", 1.0),
+                    ("hdl", 55.0),
+                    ("rf", 100.0),
+                    ("tpro", 75.0),
+                    ("alb", 39.0),
+                    ("crcl", 100.0),
+                    ("smoke", 0.0),
+                    ("il6", 20.0),
+                    ("haq", 1.6),
+                    ("pain", 60.0),
+                    ("phyvas", 60.0),
+                ],
+                28.0,
+                (560.0, 0.04),
+                4,
+            ),
+            (
+                "rheumatoid-arthritis/xu-2019-ma-2020.toml",
+                &[
+                    ("wt", 71.0),
+                    ("albr", 0.78),
+                    ("crcl", 100.0),
+                    ("crp", 14.2),
+                    ("ada", 0.0),
+                    ("female", 1.0),
+                    ("phyvas", 66.0),
+                    ("haq", 1.75),
+                    ("pricort", 0.0),
+                    ("smoke", 0.0),
+                ],
+                14.0,
+                (200.0, 0.0),
+                8,
+            ),
+        ];
+        for (path, inputs, every, dose, times) in all {
+            let found = error(path, inputs, every, dose, times);
+            assert!(found < 1e-3, "{path}: {found:e}");
+        }
+    }
 }
