@@ -61,24 +61,6 @@ const CC: [[f64; 5]; 6] = [
     ],
 ];
 
-/// Weights of the stages in the parts of the interpolating polynomial that bend: order 3 within the step.
-const BEND: [[f64; 5]; 2] = [
-    [
-        25.098_767_037_085_89,
-        11.620_131_043_618_67,
-        28.491_483_077_146_26,
-        -5.664_021_568_594_133,
-        0.0,
-    ],
-    [
-        1.638_054_557_396_973,
-        -0.737_361_980_667_874_8,
-        8.477_918_219_238_99,
-        15.992_531_487_795_2,
-        -1.882_352_941_176_471,
-    ],
-];
-
 /// The diagonal is kept as pivot unless another element is so many times as large.
 const PIVOT: f64 = 10.0;
 
@@ -223,18 +205,6 @@ impl<T: Number> Implicit<T> {
             self.culprit = next.iter().position(|y| !y.is_finite()).unwrap_or(0);
         }
         error
-    }
-
-    /// The solution at the part `theta` of the step just tried, from its stages alone.
-    pub(super) fn within(&self, step: &Attempt<'_, T>, next: &[T], theta: T, out: &mut [T]) {
-        let left = T::constant(1.0) - theta;
-        for (i, out) in out.iter_mut().enumerate() {
-            let [near, far] = BEND.map(|weights| {
-                let stages = self.stages.iter().zip(weights);
-                stages.fold(T::constant(0.0), |sum, (stage, weight)| sum + stage[i].scale(weight))
-            });
-            *out = step.y[i] * left + theta * (next[i] + left * (near + theta * far));
-        }
     }
 }
 

@@ -391,7 +391,7 @@ impl<T: Number> Solver<T> {
     /// the end of the last good step.
     ///
     /// On the way `see` is shown the states at `parts` of the interval (rising, above 0 and below 1, the same in all lanes).
-    /// It does not stop there: they are interpolated, to order 4 by the explicit method and 3 by the implicit one.
+    /// The explicit method does not stop there: it interpolates, to order 4.
     pub(crate) fn advance_past(
         &mut self,
         rhs: &mut impl Rhs<T>,
@@ -550,13 +550,13 @@ impl<T: Number> Solver<T> {
             self.last_step = taken * span;
             self.fresh = false;
             while let Some(part) = parts.next_if(|part| part.value() <= then) {
-                let theta = (part - T::constant(done)).scale(1.0 / taken);
                 if self.is_implicit {
-                    self.implicit.within(&attempt, &self.next, theta, &mut self.between);
+                    see(&self.next);
                 } else {
+                    let theta = (part - T::constant(done)).scale(1.0 / taken);
                     self.explicit.within(&attempt, &self.next, theta, &mut self.between);
+                    see(&self.between);
                 }
-                see(&self.between);
             }
             if self.is_implicit {
                 self.ready = false;

@@ -391,30 +391,6 @@ fn the_implicit_method_has_order_four() {
 }
 
 #[test]
-fn within_a_step_both_methods_keep_their_order() {
-    // Of one long step, all of which is accepted.
-    let error = |implicit: bool, h: f64| -> f64 {
-        let new = if implicit { Solver::<f64>::implicit } else { Solver::new };
-        let mut solver = new(2, tolerance(1e9), BUDGET);
-        let mut y = [1.0, 0.5];
-        let mut worst = 0.0_f64;
-        let parts = [0.2, 0.45, 0.7, 0.95];
-        let mut part = parts.iter();
-        let exact = |t: f64| (2.0 * t).cos() + 0.25 * (2.0 * t).sin();
-        (solver.advance_past(&mut case::<Oscillator, f64>(&[2.0]), 0.0, h, &mut y, &parts, |y| {
-            worst = worst.max((y[0] - exact(h * part.next().unwrap())).abs());
-        }))
-        .unwrap();
-        assert!(part.next().is_none() && solver.steps() == 1, "{} steps", solver.steps());
-        worst
-    };
-    for (implicit, least) in [(false, 25.0), (true, 12.0)] {
-        let (long, short) = (error(implicit, 0.1), error(implicit, 0.05));
-        assert!(long < 1e-4 && long / short > least, "{implicit}: {long:e}, {short:e}");
-    }
-}
-
-#[test]
 fn robertson_becomes_implicit_and_is_right() {
     let expected = [0.715_827_068_719_405_5, 9.185_534_764_557_768e-6, 0.284_163_745_745_83];
     for relative in [1e-5, 1e-8] {
