@@ -296,7 +296,9 @@ mod tests {
 
     #[test]
     fn courses_are_right_to_three_figures() {
-        let all: [(&str, &[(&str, f64)], f64, (f64, f64), usize); 4] = [
+        /// File, inputs, hours between doses, amount and duration of each, and their number.
+        type Case = (&'static str, &'static [(&'static str, f64)], f64, (f64, f64), usize);
+        let all: [Case; 4] = [
             (
                 "warfarin/hamberg-2007.toml",
                 &[("age", 67.0), ("cyp", 1.0), ("vk", 1.0), ("inr0", 1.1)],
