@@ -70,9 +70,9 @@ pub struct PostgresSettings {
         with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required"
     )]
     pub timeout: Duration,
-    /// How long a twin is kept that nobody wrote or read; default: for ever.
-    #[serde(default, with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
-    pub keep: Option<Duration>,
+    /// Days that a twin is kept which nobody writes or reads; default: for ever.
+    #[serde(default)]
+    pub keep_days: Option<u32>,
 }
 
 fn connections() -> usize {
@@ -170,7 +170,9 @@ impl Database {
             pool,
             runtime: Some(runtime),
             timeout: settings.timeout,
-            keep: settings.keep,
+            keep: settings
+                .keep_days
+                .map(|days| Duration::from_secs(u64::from(days) * 24 * 3600)),
             rest: Mutex::new(None),
             failing: AtomicBool::new(false),
         };

@@ -20,7 +20,7 @@ fn settings(server: &Postgres) -> PostgresSettings {
         ca_file: None,
         connections: 4,
         timeout: Duration::from_secs(5),
-        keep: None,
+        keep_days: None,
     }
 }
 
@@ -144,7 +144,7 @@ fn apart(database: &Arc<Database>) {
 
 fn expiry(server: &Postgres) {
     let keeping = PostgresSettings {
-        keep: Some(Duration::from_secs(30 * 24 * 3600)),
+        keep_days: Some(30),
         ..settings(server)
     };
     let database = Database::open(&keeping).unwrap();
@@ -176,7 +176,7 @@ fn settings_that_would_leak_or_cannot_work_are_refused() {
         ca_file: None,
         connections: 4,
         timeout: Duration::from_millis(200),
-        keep: None,
+        keep_days: None,
     };
     for (url, tls, named) in [
         ("postgres://j:secret@db.example/j", Tls::Require, "password_file"),

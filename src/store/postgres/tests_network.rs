@@ -19,7 +19,7 @@ fn settings(url: String) -> PostgresSettings {
         ca_file: None,
         connections: 2,
         timeout: Duration::from_millis(300),
-        keep: None,
+        keep_days: None,
     }
 }
 
