@@ -21,6 +21,7 @@ use crate::{
         client::{Client, FhirSettings},
         terminology::Terminology,
     },
+    hl7v2::listener::Receiver,
     http::{
         guard::Guard,
         health::{self, Checks, State},
@@ -29,13 +30,14 @@ use crate::{
     model::catalog::Catalog,
     operations::{self, Operations},
     outbound::{Outbound, allow_list::AllowList},
-    service::{Handle, Parts, TenantParts, TwinAdvisor},
+    service::{Handle, Parts, TenantParts, TwinAdvisor, messages::Messages},
     settings::Settings,
     smart::{
         self, Smart,
         settings::{IssuerSettings, SmartSettings},
     },
-    store, telemetry,
+    store::{self, inbox::Inbox},
+    telemetry,
 };
 
 /// Which server.
@@ -112,6 +114,8 @@ pub struct Started {
     pub address: SocketAddr,
     /// That of the listener for metrics.
     pub metrics: Option<SocketAddr>,
+    /// That of the listener for messages.
+    pub hl7v2: Option<SocketAddr>,
     /// How many twins are served.
     pub twins: usize,
     /// How many models vote in them.
@@ -155,12 +159,25 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
     let mut checks = checks(errors.len(), &stores, verifier.as_ref());
     let tenants = tenants(&settings, &catalog, &outbound)?;
     let audit = Arc::clone(&stores.audit);
+    let inbox = inbox(&settings, &stores)?;
+    if settings.hl7v2.listen.is_some() {
+        let inbox = Arc::clone(&inbox);
+        checks = checks.with("inbox", move || match inbox.trouble() {
+            None => State::Fine,
+            Some(_) => State::Failing("messages cannot be kept; the log says why"),
+        });
+    }
     let twins_asked = TwinAdvisor::new(Parts {
         catalog,
         client: Client::new(&settings.fhir, Arc::clone(&outbound)).map_err(|e| e.to_string())?,
         tenants,
         terminology,
         stores,
+        messages: Messages {
+            inbox: Arc::clone(&inbox),
+            tenant: settings.hl7v2.listen.map(|_| settings.hl7v2.tenant.clone()),
+            patient_system: settings.hl7v2.patient_system.clone(),
+        },
         zone: settings.zone().map_err(|e| e.to_string())?,
         as_of: settings.clock.as_of,
         draws: settings.models.draws,
@@ -206,6 +223,19 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
             // It ends with the process.
             tokio::spawn(server);
             tracing::info!(%address, "metrics");
+            Some(address)
+        }
+    };
+    let hl7v2 = match settings.hl7v2.listen {
+        None => None,
+        Some(listen) => {
+            let zone = settings.zone().map_err(|e| e.to_string())?;
+            let (receiver, address) = Receiver::new(settings.hl7v2.clone(), zone, inbox)
+                .serve(listen)
+                .map_err(|e| format!("hl7v2.listen {listen} cannot be listened on: {e}"))?;
+            // It ends with the process.
+            tokio::spawn(receiver);
+            tracing::info!(%address, "HL7 v2 over MLLP");
             Some(address)
         }
     };
@@ -271,6 +301,7 @@ pub fn start(settings: Settings, mode: Mode, step: impl Fn(&str)) -> Result<Star
         server,
         address,
         metrics,
+        hl7v2,
         twins,
         models,
         services,
@@ -335,6 +366,21 @@ fn tenants(
         Ok((id.clone(), TenantParts { client, twins }))
     });
     parts.collect()
+}
+
+/// What messages said, found again after whatever happened to the store of twins.
+fn inbox(settings: &Settings, stores: &store::open::Stores) -> Result<Arc<Inbox>, String> {
+    let inbox = Inbox::new(
+        Arc::clone(&stores.inbox),
+        Arc::clone(&stores.twins),
+        settings.hl7v2.keep(),
+    );
+    if settings.hl7v2.listen.is_some() {
+        inbox
+            .restore(jiff::Timestamp::now())
+            .map_err(|e| format!("the inbox of messages: {e}"))?;
+    }
+    Ok(Arc::new(inbox))
 }
 
 /// What must be in order for calls to be answered. Without its twin store the server only forgets twins, which are rebuilt; feedback

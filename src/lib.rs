@@ -17,6 +17,7 @@ pub mod demo;
 pub mod docs;
 pub mod engine;
 pub mod fhir;
+pub mod hl7v2;
 pub mod http;
 pub mod lang;
 pub mod metrics;

@@ -9,6 +9,7 @@ use crate::{
     auth::settings::{AuthSettings, TenantSettings},
     backend::settings::BackendSettings,
     fhir::client::FhirSettings,
+    hl7v2::settings::Hl7v2Settings,
     http::{measure::MetricsSettings, settings::HttpSettings},
     operations::settings::OperationsSettings,
     outbound::OutboundSettings,
@@ -47,6 +48,9 @@ pub struct Settings {
     pub clock: ClockSettings,
     /// Logs.
     pub log: LogSettings,
+    /// Messages of systems that do not speak FHIR.
+    #[serde(default)]
+    pub hl7v2: Hl7v2Settings,
     /// FHIR operations for integration engines.
     #[serde(default)]
     pub operations: OperationsSettings,
@@ -192,6 +196,14 @@ impl Settings {
         }
         self.smart.check().map_err(SettingsError)?;
         self.operations.check().map_err(SettingsError)?;
+        let tenants: Vec<&str> = self.tenant.iter().map(|tenant| tenant.id.as_str()).collect();
+        let durable = self.store.directory.is_some() || self.store.postgres.is_some();
+        self.hl7v2.check(&tenants, durable).map_err(SettingsError)?;
+        let keep = self.store.postgres.as_ref().and_then(|postgres| postgres.keep_days);
+        if self.hl7v2.listen.is_some() && keep.is_some_and(|keep| keep < self.hl7v2.keep_days) {
+            let message = "store.postgres.keep_days is less than hl7v2.keep_days: what messages said would be forgotten too early";
+            return Err(SettingsError(message.to_owned()));
+        }
         if !self.smart.issuer.is_empty() && self.http.public_url.is_none() {
             let message = "http.public_url is missing: the address at which browsers reach the pages of [[smart.issuer]], such as \
                            https://twins.hospital.example";
@@ -232,6 +244,24 @@ mod tests {
         assert_eq!(settings.models.draws, 1000);
         assert_eq!(settings.clock.as_of, AsOf::Now);
         assert_eq!(settings.services.offer, Offer::Together);
+    }
+
+    #[test]
+    fn the_examples_among_the_defaults_can_be_used() {
+        let is_example = |line: &str| {
+            let name = line.split(" = ").next().unwrap_or_default().trim_matches('"');
+            line.starts_with('[') || line.contains(" = ") && !name.contains(' ')
+        };
+        let lines = DEFAULT.lines().map(|line| match line.strip_prefix("# ") {
+            Some(example) if is_example(example) => example,
+            _ => line,
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let source = Config::builder().add_source(File::from_str(&text, FileFormat::Toml));
+        let settings: Settings = source.build().and_then(Config::try_deserialize).unwrap();
+        assert!(settings.hl7v2.listen.is_some() && settings.hl7v2.systems.contains_key("99LAB"));
+        assert_eq!(settings.store.postgres.unwrap().keep_days, Some(365));
+        assert!(!settings.backend.is_empty() && !settings.tenant.is_empty() && !settings.store.key.is_empty());
     }
 
     #[test]

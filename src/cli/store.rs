@@ -1,6 +1,6 @@
 //! `jumeau store`: what is kept between calls.
 
-use std::{fs, io::Write as _, path::PathBuf, time::Duration};
+use std::{fs, io::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -14,6 +14,7 @@ use crate::{
     store::{
         Log, PutError, TwinKey,
         audit::{Action, AuditRecord, patient},
+        inbox::Inbox,
         open::{Stores, open},
     },
     twin::cache,
@@ -42,7 +43,7 @@ pub enum Store {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Forget the twins of a patient: for a request to erase. They come back when the patient's data are sent again
+    /// Forget the twins of a patient and what messages said: for a request to erase. They come back when the patient's data are sent again
     Erase {
         #[command(flatten)]
         place: Place,
@@ -93,6 +94,7 @@ impl Place {
             stores.twins.trouble(),
             stores.feedback.trouble(),
             stores.audit.trouble(),
+            stores.inbox.trouble(),
         ];
         match troubles.into_iter().flatten().next() {
             Some(trouble) => Err(trouble),
@@ -114,6 +116,12 @@ impl Opened {
             outcome,
         };
         self.stores.audit.append(&record).map_err(|e| e.to_string())
+    }
+
+    /// What messages said.
+    fn inbox(&self) -> Inbox {
+        let (log, twins) = (Arc::clone(&self.stores.inbox), Arc::clone(&self.stores.twins));
+        Inbox::new(log, twins, self.settings.hl7v2.keep())
     }
 
     /// The twins that a patient may have: of those that are served with these settings.
@@ -178,6 +186,10 @@ fn status(opened: &Opened) -> Result<(), String> {
         "audit   ",
         stores.audit.for_each(&mut |_| ()).map_err(|e| e.to_string())?,
     );
+    told(
+        "messages",
+        stores.inbox.for_each(&mut |_| ()).map_err(|e| e.to_string())?,
+    );
     print(&match &stores.sealed {
         Some(sealed) => format!(
             "sealed    yes, with key {}",
@@ -193,11 +205,15 @@ fn status(opened: &Opened) -> Result<(), String> {
 
 fn copy(from: &Opened, to: &Opened) -> Result<(), String> {
     let there = twins(&to.stores)?;
-    let logs = [count(&*to.stores.feedback)?, count(&*to.stores.audit)?];
-    if there > 0 || logs != [0, 0] {
+    let logs = [
+        count(&*to.stores.feedback)?,
+        count(&*to.stores.audit)?,
+        count(&*to.stores.inbox)?,
+    ];
+    if there > 0 || logs != [0, 0, 0] {
         return Err(format!(
-            "the store to copy into is not empty: {there} twins, {} feedback and {} audit records. Nothing was copied",
-            logs[0], logs[1]
+            "the store to copy into is not empty: {there} twins, {} feedback, {} audit records and {} messages. Nothing was copied",
+            logs[0], logs[1], logs[2]
         ));
     }
     let bar = bar("twins");
@@ -225,7 +241,8 @@ fn copy(from: &Opened, to: &Opened) -> Result<(), String> {
     }
     let feedback = copy_log("feedback log", &*from.stores.feedback, &*to.stores.feedback)?;
     let audit = copy_log("audit log", &*from.stores.audit, &*to.stores.audit)?;
-    let outcome = format!("{copied} twins, {feedback} feedback and {audit} audit records");
+    let inbox = copy_log("inbox", &*from.stores.inbox, &*to.stores.inbox)?;
+    let outcome = format!("{copied} twins, {feedback} feedback and {audit} audit records, {inbox} messages");
     from.audit(Action::Copy, None, outcome.clone())?;
     print(&format!("copied {outcome}"));
     Ok(())
@@ -281,6 +298,7 @@ fn export(opened: &Opened, whom: &Whom, output: Option<PathBuf>) -> Result<(), S
         let shown = stored.map(|stored| cache::shown(&stored.payload).unwrap_or(Value::Null));
         twins.extend(shown.map(|twin| json!({ "twin": id, "kept": twin })));
     }
+    let messages = opened.inbox().messages(&whom.tenant, &whom.patient)?;
     let digest = patient(&whom.tenant, &whom.patient);
     let mut audit = Vec::new();
     let read = opened.stores.audit.for_each(&mut |record| {
@@ -291,7 +309,8 @@ fn export(opened: &Opened, whom: &Whom, output: Option<PathBuf>) -> Result<(), S
     read.map_err(|e| e.to_string())?;
     let count = twins.len();
     let all = json!({
-        "tenant": whom.tenant, "patient": whom.patient, "exported": Timestamp::now(), "twins": twins, "audit": audit,
+        "tenant": whom.tenant, "patient": whom.patient, "exported": Timestamp::now(), "twins": twins, "messages": messages,
+        "audit": audit,
         "note": "Feedback about cards names no patient and is therefore not among this.",
     });
     let text = serde_json::to_string_pretty(&all).map_err(|e| e.to_string())?;
@@ -320,8 +339,11 @@ fn erase(opened: &Opened, whom: &Whom) -> Result<(), String> {
             erased.push(id);
         }
     }
+    if opened.inbox().forget(&whom.tenant, &whom.patient)? {
+        erased.push("messages".to_owned());
+    }
     opened.stores.twins.flush().map_err(|e| e.to_string())?;
-    opened.audit(Action::Erase, Some(whom), format!("{} twins", erased.len()))?;
+    opened.audit(Action::Erase, Some(whom), format!("{} kept", erased.len()))?;
     print(&match erased.is_empty() {
         true => "nothing was kept of this patient".to_owned(),
         false => format!("erased: {}", erased.join(", ")),
@@ -340,10 +362,11 @@ fn reseal(opened: &Opened) -> Result<(), String> {
     let [sealed, forgotten, left] = done.map_err(|e| e.to_string())?;
     let feedback = stores.feedback.rewrite(&mut Ok).map_err(|e| e.to_string())?;
     let audit = stores.audit.rewrite(&mut Ok).map_err(|e| e.to_string())?;
+    let inbox = stores.inbox.rewrite(&mut Ok).map_err(|e| e.to_string())?;
     stores.twins.flush().map_err(|e| e.to_string())?;
     seal.ring.settle(&seal.keys)?;
     let outcome = format!(
-        "{sealed} twins sealed anew, {forgotten} that could not be opened forgotten, {left} left as they were; {feedback} feedback and {audit} audit records"
+        "{sealed} twins sealed anew, {forgotten} that could not be opened forgotten, {left} left as they were; {feedback} feedback and {audit} audit records, {inbox} messages"
     );
     opened.audit(Action::Reseal, None, outcome.clone())?;
     print(&outcome);

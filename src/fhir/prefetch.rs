@@ -92,6 +92,8 @@ pub struct Gathered {
     pub resources: BTreeMap<String, Arc<[Box<RawValue>]>>,
     /// By key, each query's.
     pub states: BTreeMap<String, KeyState>,
+    /// Resources of the patient that were not asked for by a key, but came from elsewhere.
+    pub beside: Option<Arc<RawValue>>,
     required: BTreeSet<String>,
 }
 
@@ -126,6 +128,7 @@ impl Gathered {
         self.resources.extend(later.resources);
         self.states.extend(later.states);
         self.required.extend(later.required);
+        self.beside = later.beside.or(self.beside.take());
     }
 
     /// What a record that was sent as a whole holds for some queries: what is not in it is not there. It is kept once, under the key
@@ -162,7 +165,10 @@ impl Gathered {
     /// their own keys. What was not gathered yet is absent. Nothing is copied.
     #[must_use]
     pub fn view<'q>(&self, queries: impl IntoIterator<Item = (&'q Query, &'q str)>) -> Self {
-        let mut view = Self::default();
+        let mut view = Self {
+            beside: self.beside.clone(),
+            ..Self::default()
+        };
         for (query, under) in queries {
             let Some(state) = self.states.get(under) else { continue };
             view.states.insert(query.key.clone(), *state);

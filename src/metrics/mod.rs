@@ -41,6 +41,7 @@ struct All {
     breakers: Gauge,
     tokens: Family<Labels<1>, Counter>,
     store: Family<Labels<1>, Counter>,
+    messages: Family<Labels<1>, Counter>,
     checks: Family<Labels<1>, Gauge>,
     memory: Gauge,
 }
@@ -69,6 +70,7 @@ impl All {
             breakers: Gauge::default(),
             tokens: Family::default(),
             store: Family::default(),
+            messages: Family::default(),
             checks: Family::default(),
             memory: Gauge::default(),
             registry: Registry::default(),
@@ -145,6 +147,11 @@ impl All {
             "store_failures",
             "Times that something could not be read or written, by store",
             all.store.clone(),
+        );
+        registry.register(
+            "hl7v2_messages",
+            "Messages over MLLP, by answer: accepted, wrong (AE), rejected (AR), failed (to be sent again)",
+            all.messages.clone(),
         );
         registry.register(
             "check",
@@ -281,6 +288,11 @@ pub fn backend_token(outcome: &'static str) {
 /// Something could not be read or written; `store` is `twins`, `feedback`, …
 pub fn store_failed(store: &'static str) {
     ALL.store.get_or_create(&[("store", store.to_owned())]).inc();
+}
+
+/// A message of another system was answered.
+pub fn message(answer: &'static str) {
+    ALL.messages.get_or_create(&[("answer", answer.to_owned())]).inc();
 }
 
 /// What a check of readiness says now: 1 in order, 2 degraded, 0 failing.

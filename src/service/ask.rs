@@ -111,7 +111,7 @@ impl TwinAdvisor {
         answers.into_iter().map(answer).collect()
     }
 
-    /// Forgets every twin of a patient; gives the ids of those that there were. Blocks.
+    /// Forgets every twin of a patient, and what messages said; gives the ids of those that there were. Blocks.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails: then some may be left, and the call is to be repeated.
@@ -124,6 +124,8 @@ impl TwinAdvisor {
                 forgotten.push(id.clone());
             }
         }
+        let messages = self.messages.inbox.forget(tenant, patient);
+        messages.map_err(StoreError::Broken)?;
         // Answers of the last moments hold the same numbers; whose they are cannot be told any more.
         self.recent.clear();
         Ok(forgotten)

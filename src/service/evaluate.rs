@@ -104,7 +104,7 @@ pub fn lacking(gathered: &Gathered) -> impl Iterator<Item = &str> {
 
 fn record(gathered: &Gathered) -> Vec<&RawValue> {
     let pages = gathered.resources.values().flat_map(|pages| pages.iter());
-    pages.map(AsRef::as_ref).collect()
+    pages.map(AsRef::as_ref).chain(gathered.beside.as_deref()).collect()
 }
 
 fn context<'c>(advisor: &TwinAdvisor, call: &'c HookCall, record: &[&RawValue]) -> ReadContext<'c> {

@@ -76,10 +76,19 @@ impl TwinAdvisor {
         let hook = call.hook;
         let inquiry = Arc::new(inquiry);
         let mut gathered = Gathered::default();
+        let internal = |members: &[Member]| -> Answers<R> {
+            let failed = members.iter().map(|member| Arc::clone(&member.twin));
+            failed
+                .map(|twin| (twin, Err(LeftOut::Error(CallError::Internal))))
+                .collect()
+        };
         if hook == Hook::PatientView {
             // Where the present is that of the record, all of it must be there to tell who is on a treatment.
             let queries = asked.open(&asked.members, &gathered, self.as_of != AsOf::Record);
             gathered = self.gather(&inquiry, &queries, fetched_by).await;
+        }
+        if self.add_messages(&inquiry.call, &mut gathered).await.is_err() {
+            return internal(&asked.members);
         }
         // A twin that the call does not concern is passed over without anything being fetched for it.
         let (concerned, left_out) = self.concerned(&asked.members, &inquiry, &gathered, until).await;
@@ -90,6 +99,10 @@ impl TwinAdvisor {
         let members: Vec<Member> = able.cloned().collect();
         let queries = asked.open(&members, &gathered, false);
         gathered.add(self.gather(&inquiry, &queries, fetched_by).await);
+        // Where the Patient came only now.
+        if self.add_messages(&inquiry.call, &mut gathered).await.is_err() {
+            return internal(&asked.members);
+        }
         let gathering = started.elapsed();
         let evaluations = concerned.into_iter().map(|(member, drafts)| {
             let (this, inquiry) = (Arc::clone(&self), Arc::clone(&inquiry));

@@ -10,6 +10,7 @@ mod find;
 pub mod finding;
 mod inquire;
 pub mod load;
+pub mod messages;
 pub mod offering;
 pub mod orders;
 pub mod picture;
@@ -25,6 +26,8 @@ use std::{
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use jiff::{Timestamp, tz::TimeZone};
+
+use messages::Messages;
 
 use crate::{
     advice::recent::Recent,
@@ -61,6 +64,7 @@ pub struct TwinAdvisor {
     as_of: AsOf,
     draws: usize,
     recent: Recent,
+    messages: Messages,
     /// Where an EHR launches the page of a twin, once that is known.
     launch: Arc<OnceLock<String>>,
     threads: Threads,
@@ -170,6 +174,8 @@ pub struct Parts {
     pub terminology: Terminology,
     /// Twins and feedback.
     pub stores: Stores,
+    /// What other systems said by messages.
+    pub messages: Messages,
     /// Zone of cards and of times without one.
     pub zone: TimeZone,
     /// What counts as now.
@@ -226,6 +232,7 @@ impl TwinAdvisor {
             tenants,
             terminology: parts.terminology,
             stores: parts.stores,
+            messages: parts.messages,
             zone: parts.zone,
             as_of: parts.as_of,
             draws: parts.draws,

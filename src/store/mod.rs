@@ -1,16 +1,17 @@
-//! What is kept between calls: twins (a cache that can be rebuilt from the record), and feedback, the audit log and the ids of tokens
-//! that were used (which cannot).
+//! What is kept between calls: twins (a cache that can be rebuilt from the record), and feedback, the audit log, messages of other
+//! systems and the ids of tokens that were used (which cannot).
 //!
 //! They have different promises and therefore different files. A twin that is lost costs one more reading of the
 //! record, so twins live in an embedded database that is flushed from time to time and is set aside when it breaks.
 //! Feedback that was acknowledged may not be lost, so it lives in an append-only file that is synced before the answer;
-//! so do the audit log and the ids of tokens.
+//! so do the audit log, messages and the ids of tokens.
 //!
 //! Payloads are bytes: nothing here knows HTTP, FHIR or the engine. All methods block; callers on an async runtime go
 //! through `spawn_blocking`.
 
 pub mod audit;
 pub mod envelope;
+pub mod inbox;
 pub mod journal;
 pub mod memory;
 pub mod open;
@@ -275,3 +276,5 @@ pub trait Log<R>: Send + Sync {
 pub type FeedbackLog = dyn Log<FeedbackRecord>;
 /// Who did what, kept for good.
 pub type AuditLog = dyn Log<audit::AuditRecord>;
+/// Messages of other systems.
+pub type InboxLog = dyn Log<inbox::InboxRecord>;

@@ -2,7 +2,7 @@
 //!
 //! `directory/lock` is held as long as the process lives, so that two servers never write to one directory.
 //! `directory/twins` is the database of twins, `directory/feedback.log` the feedback, `directory/audit.log` who did what,
-//! `directory/tokens` the ids of tokens that were used, `directory/keys` which keys all that is sealed with.
+//! `directory/inbox.log` messages of other systems, `directory/tokens` the ids of tokens that were used, `directory/keys` which keys all that is sealed with.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -16,7 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    AuditLog, FeedbackLog, Log, TwinStore,
+    AuditLog, FeedbackLog, InboxLog, Log, TwinStore,
     journal::Journal,
     memory::{ClosedLog, MemoryLog, MemoryStore},
     postgres::{Database, PostgresGuard, PostgresLog, PostgresSettings, PostgresTwins},
@@ -54,6 +54,8 @@ pub struct Stores {
     pub feedback: Arc<FeedbackLog>,
     /// Who did what.
     pub audit: Arc<AuditLog>,
+    /// Messages of other systems.
+    pub inbox: Arc<InboxLog>,
     /// Which tokens were used.
     pub replay: Arc<dyn ReplayGuard>,
     /// With what, where values are sealed.
@@ -98,6 +100,7 @@ pub fn open(settings: &StoreSettings) -> Result<Stores, String> {
         twins: Arc::clone(&twins) as Arc<dyn TwinStore>,
         feedback: Arc::new(SealedLog::new(Arc::clone(&plain.feedback), keys.clone())),
         audit: Arc::new(SealedLog::new(Arc::clone(&plain.audit), keys.clone())),
+        inbox: Arc::new(SealedLog::new(Arc::clone(&plain.inbox), keys.clone())),
         sealed: Some(Sealed { keys, ring, twins }),
         ..plain
     })
@@ -109,6 +112,7 @@ fn open_database(settings: &PostgresSettings) -> Result<Stores, String> {
         twins: Arc::new(PostgresTwins(Arc::clone(&database))),
         feedback: Arc::new(PostgresLog::new(Arc::clone(&database), "feedback")),
         audit: Arc::new(PostgresLog::new(Arc::clone(&database), "audit")),
+        inbox: Arc::new(PostgresLog::new(Arc::clone(&database), "inbox")),
         replay: Arc::new(PostgresGuard(database)),
         sealed: None,
         warnings: Vec::new(),
@@ -124,6 +128,7 @@ fn open_plain(settings: &StoreSettings) -> Stores {
             twins: Arc::new(MemoryStore::new().limited_to(TWINS_IN_MEMORY)),
             feedback: Arc::new(MemoryLog::new()),
             audit: Arc::new(MemoryLog::new()),
+            inbox: Arc::new(MemoryLog::new()),
             replay: Arc::new(MemoryGuard::default()),
             sealed: None,
             warnings: vec![warning],
@@ -139,6 +144,7 @@ fn open_plain(settings: &StoreSettings) -> Stores {
                 twins: in_memory(reason.clone()),
                 feedback: Arc::new(ClosedLog::new(reason.clone())),
                 audit: Arc::new(ClosedLog::new(reason.clone())),
+                inbox: Arc::new(ClosedLog::new(reason.clone())),
                 replay: Arc::new(ClosedGuard(reason.clone())),
                 sealed: None,
                 warnings: vec![reason],
@@ -150,11 +156,13 @@ fn open_plain(settings: &StoreSettings) -> Stores {
     let twins = open_twins(&directory.join("twins"), &settings.twins, &mut warnings);
     let feedback = open_log("feedback log", &directory.join("feedback.log"), &mut warnings);
     let audit = open_log("audit log", &directory.join("audit.log"), &mut warnings);
+    let inbox = open_log("inbox", &directory.join("inbox.log"), &mut warnings);
     let replay = open_replay(&directory.join("tokens"), &mut warnings);
     Stores {
         twins,
         feedback,
         audit,
+        inbox,
         replay,
         sealed: None,
         warnings,

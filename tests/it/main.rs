@@ -14,6 +14,7 @@ mod cards;
 mod conformance;
 mod docs;
 mod forecast;
+mod hl7v2;
 mod metrics;
 mod mimic;
 mod misbehaving;

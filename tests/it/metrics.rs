@@ -98,7 +98,7 @@ fn calls_are_counted_and_no_patient_is_told() {
     }
     // Every label and every value of one is known beforehand.
     let labels = [
-        "route", "status", "reason", "twin", "outcome", "result", "store", "check", "le",
+        "route", "status", "reason", "twin", "outcome", "result", "store", "check", "answer", "le",
     ];
     for line in after.lines().filter(|line| line.starts_with("jumeau_")) {
         let inside = line

@@ -16,6 +16,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// That of the listener for metrics.
     pub metrics: Option<SocketAddr>,
+    /// That of the listener for messages.
+    pub hl7v2: Option<SocketAddr>,
     pub data: tempfile::TempDir,
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -65,6 +67,7 @@ impl Server {
         Self {
             address: started.address,
             metrics: started.metrics,
+            hl7v2: started.hl7v2,
             data,
             runtime: Some(runtime),
         }

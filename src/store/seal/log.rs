@@ -1,5 +1,5 @@
 //! Logs, sealed, in whatever log. Of feedback it is what was said, since comments of clinicians may name patients; of the audit log the
-//! digest of the patient, since ids can be guessed. When, from whom and about which service stays legible.
+//! digest of the patient, since ids can be guessed; of a message all that it says. When, from whom and about which service stays legible.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{Keys, place};
-use crate::store::{Account, FeedbackRecord, Log, LogError, audit::AuditRecord};
+use crate::store::{Account, FeedbackRecord, Log, LogError, audit::AuditRecord, inbox::InboxRecord};
 
-/// The only member of feedback that is sealed.
+/// The only member of feedback, and of what a message says, that is sealed.
 const SEALED: &str = "sealed";
 /// Before a patient that is sealed.
 const PREFIX: &str = "sealed:";
@@ -80,6 +80,34 @@ impl Sealable for AuditRecord {
 
     fn with_sealed(mut self, text: String) -> Self {
         self.patient = Some(format!("{PREFIX}{text}"));
+        self
+    }
+}
+
+impl Sealable for InboxRecord {
+    fn at(&self) -> Vec<u8> {
+        let received = self.received.to_string();
+        place(
+            "inbox 1",
+            &[self.tenant.as_bytes(), self.message.as_bytes(), received.as_bytes()],
+        )
+    }
+
+    fn clear(&self) -> Option<String> {
+        (!self.body.is_null() && self.sealed().is_none()).then(|| self.body.to_string())
+    }
+
+    fn with_clear(mut self, text: &str) -> Option<Self> {
+        self.body = serde_json::from_str(text).ok()?;
+        Some(self)
+    }
+
+    fn sealed(&self) -> Option<&str> {
+        self.body.get(SEALED).and_then(Value::as_str)
+    }
+
+    fn with_sealed(mut self, text: String) -> Self {
+        self.body = json!({ SEALED: text });
         self
     }
 }
@@ -156,7 +184,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
     use super::{super::tests::keys, *};
-    use crate::store::{AuditLog, FeedbackLog, audit, contract::record, memory::MemoryLog};
+    use crate::store::{AuditLog, FeedbackLog, InboxLog, audit, contract::record, memory::MemoryLog};
 
     #[test]
     fn feedback_is_read_with_its_key_and_nowhere_else() {
@@ -225,5 +253,27 @@ mod tests {
         assert_eq!(both.rewrite(&mut Ok).unwrap(), 2);
         let new = SealedLog::new(inner, keys(&["b"]));
         assert_eq!(new.read_all().unwrap(), [someone, nobody]);
+    }
+
+    #[test]
+    fn what_a_message_says_is_sealed_to_that_message() {
+        let inner: Arc<InboxLog> = Arc::new(MemoryLog::new());
+        let about = |message: &str, body: Value| InboxRecord {
+            received: jiff::Timestamp::UNIX_EPOCH,
+            tenant: "north".to_owned(),
+            message: message.to_owned(),
+            content: "digest".to_owned(),
+            body,
+        };
+        let (said, forgotten) = (about("a", json!({ "patient": "canary" })), about("b", Value::Null));
+        let log = SealedLog::new(Arc::clone(&inner), keys(&["a"]));
+        log.append_all(&[said.clone(), forgotten.clone()]).unwrap();
+        assert_eq!(log.read_all().unwrap(), [said, forgotten]);
+        let raw = inner.read_all().unwrap();
+        assert!(!raw[0].body.to_string().contains("canary") && raw[1].body.is_null());
+        let mut moved = raw[0].clone();
+        moved.message = "c".to_owned();
+        inner.append(&moved).unwrap();
+        assert_eq!(log.for_each(&mut |_| ()).unwrap().damaged, 1);
     }
 }
