@@ -432,13 +432,14 @@ fn greet(started: &Started) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(
         out,
-        "Jumeau demo is ready: {twins} twin, {models} models, {services} services. Sample patients only; nothing leaves this machine.\n\
+        "Jumeau demo is ready: {twins} {}, {models} models, {services} services. Sample patients only; nothing leaves this machine.\n\
          \n\
          Playground               http://{address}/\n\
          For an EHR (discovery)   http://{address}/cds-services\n\
          Sample FHIR server       http://{address}{FHIR_PATH}\n\
          \n\
-         Stop with Ctrl-C. Investigational software: not a certified medical device."
+         Stop with Ctrl-C. Investigational software: not a certified medical device.",
+        if *twins == 1 { "twin" } else { "twins" }
     );
     for warning in warnings {
         let _ = writeln!(out, "Note: {warning}");

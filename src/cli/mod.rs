@@ -192,10 +192,11 @@ fn list(models: Option<PathBuf>) -> Result<(), String> {
     for twin in &catalog.twins {
         print(&format!("\n{}: {}", twin.file.id, twin.file.about.en));
         for model in &twin.models {
-            print(&format!(
-                "  {} {}  {}  https://doi.org/{}",
-                model.id, model.version, model.title, model.doi
-            ));
+            let mut line = format!("  {} {}  {}", model.id, model.version, model.title);
+            if !model.doi.is_empty() {
+                line += &format!("  https://doi.org/{}", model.doi);
+            }
+            print(&line);
         }
     }
     let used: Vec<&str> = catalog

@@ -106,6 +106,11 @@ impl Receiver {
                 10,
                 "another message with this number (MSH-10) was received before",
             )),
+            Err(Refused::TooLarge) => Verdict::Refused(Problem::reject(
+                207,
+                1,
+                "the message says more than is kept of one: send it in parts",
+            )),
             Err(Refused::Failed(why)) => {
                 metrics::store_failed("inbox");
                 tracing::error!(why, "a message could not be kept");

@@ -94,6 +94,9 @@ pub enum Refused {
     /// Another message of this sender bears the same number.
     #[error("another message with the same number was received before")]
     Reused,
+    /// It says more than is kept of one message.
+    #[error("the message says more than is kept of one")]
+    TooLarge,
     /// For the operator; the sender may try again.
     #[error("{0}")]
     Failed(String),
@@ -107,7 +110,10 @@ impl From<StoreError> for Refused {
 
 impl From<LogError> for Refused {
     fn from(error: LogError) -> Self {
-        Self::Failed(error.to_string())
+        match error {
+            LogError::TooLarge { .. } => Self::TooLarge,
+            error => Self::Failed(error.to_string()),
+        }
     }
 }
 
@@ -379,7 +385,7 @@ impl Inbox {
         match failed {
             // The same number twice, from two servers at one moment: both were not acknowledged as one.
             None | Some(Refused::Reused) => Ok(()),
-            Some(Refused::Failed(why)) => Err(why),
+            Some(why) => Err(why.to_string()),
         }
     }
 

@@ -150,3 +150,20 @@ fn servers_that_write_about_one_patient_lose_nothing() {
     let inbox = Inbox::new(log, twins, KEEP);
     assert_eq!(inbox.of("north", "patient-canary", at(1)).unwrap().len(), 40);
 }
+
+#[test]
+fn what_is_too_large_for_the_log_is_told_apart_from_what_may_be_tried_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (journal, _) = crate::store::journal::Journal::open("inbox", &home.path().join("inbox.log")).unwrap();
+    let inbox = Inbox::new(Arc::new(journal), Arc::new(MemoryStore::new()), KEEP);
+    let mut large = fact("x", 0, 1);
+    large.resource = Some(json!("x".repeat(crate::store::journal::MAX_RECORD)));
+    assert_eq!(
+        inbox.take(message("a", "a", vec![large]), at(0)),
+        Err(Refused::TooLarge)
+    );
+    assert_eq!(
+        inbox.take(message("a", "b", vec![fact("x", 0, 1)]), at(0)),
+        Ok(Taken::New)
+    );
+}

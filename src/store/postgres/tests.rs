@@ -4,6 +4,7 @@ use super::*;
 use crate::store::{
     FeedbackRecord, Log, LogError, TwinKey, TwinStore,
     contract::{contract, like_a_map, no_lost_update, record, replay_guard},
+    inbox::{Fact, Inbox, Message, Refused, Taken},
     replay::ReplayGuard as _,
 };
 
@@ -85,6 +86,7 @@ fn a_database_is_as_good_as_a_disk() {
     long.service = "x".repeat(super::super::journal::MAX_RECORD);
     assert!(matches!(log.append(&long), Err(LogError::TooLarge { .. })));
 
+    inbox(one, two);
     apart(one);
     expiry(&server);
 
@@ -118,6 +120,41 @@ fn a_database_is_as_good_as_a_disk() {
             .unwrap()
             .contains("newer version")
     );
+}
+
+/// What one server acknowledged the other knows, and what one forgot.
+fn inbox(one: &Arc<Database>, two: &Arc<Database>) {
+    let of = |database: &Arc<Database>| {
+        let log = Arc::new(PostgresLog::new(Arc::clone(database), "inbox"));
+        Inbox::new(
+            log,
+            Arc::new(PostgresTwins(Arc::clone(database))),
+            jiff::SignedDuration::from_hours(24),
+        )
+    };
+    let now = jiff::Timestamp::now();
+    let fact = Fact {
+        id: "x".to_owned(),
+        at: now,
+        resource: Some(serde_json::json!({ "value": 1 })),
+    };
+    let message = |content: &'static [u8]| Message {
+        tenant: "north",
+        id: "LAB|NORTH|1",
+        content,
+        patient: "patient-canary",
+        facts: vec![fact.clone()],
+    };
+    let (first, second) = (of(one), of(two));
+    assert_eq!(first.take(message(b"a"), now), Ok(Taken::New));
+    assert_eq!(second.take(message(b"a"), now), Ok(Taken::Again));
+    assert_eq!(second.take(message(b"b"), now), Err(Refused::Reused));
+    assert_eq!(second.of("north", "patient-canary", now).unwrap(), [fact.clone()]);
+    assert_eq!(second.forget("north", "patient-canary"), Ok(true));
+    assert!(first.of("north", "patient-canary", now).unwrap().is_empty());
+    first.restore(now).unwrap();
+    assert!(first.of("north", "patient-canary", now).unwrap().is_empty());
+    assert!(first.messages("north", "patient-canary").unwrap().is_empty());
 }
 
 /// A statement that says no tenant, or another, finds nothing.
