@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, tz::TimeZone};
+use serde_json::Value;
 
 use super::{
     doses,
@@ -11,6 +12,9 @@ use super::{
     results,
 };
 use crate::store::inbox::Fact;
+
+#[cfg(test)]
+mod tests;
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq)]
@@ -194,9 +198,30 @@ fn of_results(context: &Context<'_>, group: &[Seg<'_, '_>]) -> Result<Vec<Fact>,
     };
     let mut facts = Vec::new();
     for obx in rest.iter().filter(|segment| segment.name() == "OBX") {
-        facts.extend(results::result(context, order, obx)?);
+        let Some(fact) = results::result(context, order, obx)? else {
+            continue;
+        };
+        // The lines of a report bear one number.
+        let before = facts.iter_mut().find(|before: &&mut Fact| before.id == fact.id);
+        match (before, fact.resource.as_ref().and_then(line)) {
+            (
+                Some(Fact {
+                    resource: Some(report), ..
+                }),
+                Some(more),
+            ) if line(report).is_some() => {
+                let lines = format!("{}\n{more}", line(report).unwrap_or_default());
+                report["valueString"] = lines.into();
+            }
+            _ => facts.push(fact),
+        }
     }
     Ok(facts)
+}
+
+/// The text of a result in words.
+fn line(resource: &Value) -> Option<&str> {
+    resource.get("valueString").and_then(Value::as_str)
 }
 
 fn of_administrations(context: &Context<'_>, group: &[Seg<'_, '_>]) -> Result<Vec<Fact>, Problem> {

@@ -52,6 +52,7 @@ pub fn result(context: &Context<'_>, order: &Seg<'_, '_>, obx: &Seg<'_, '_>) -> 
             .unwrap_or_default()
     };
     let (code_id, system) = (universal(1), universal(3));
+    let code_id = if code_id.is_empty() { universal(2) } else { code_id };
     let sub = obx.text(4, 1).unwrap_or_default();
     let id = context.id(&["result", by, &order_number, &namespace, &code_id, &system, &sub]);
     let Some(status) = status else {
@@ -134,6 +135,8 @@ fn value(context: &Context<'_>, obx: &Seg<'_, '_>) -> Result<Option<(&'static st
         },
         "CWE" | "CE" | "CNE" | "CF" => context.concept(&first).map(|concept| ("valueCodeableConcept", concept)),
         "" | "ST" | "TX" | "FT" => text.map(as_text),
+        // Documents and pointers to them.
+        "ED" | "RP" => None,
         _ => text.map(|text| ("valueString", json!(text))),
     })
 }
