@@ -204,3 +204,58 @@ impl Receiver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use jiff::SignedDuration;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::memory::{MemoryLog, MemoryStore};
+
+    const MESSAGES: [&str; 3] = [
+        "MSH|^~\\&|LAB|NORTH|J|H|202601151130+0000||ORU^R01|1|P|2.5.1\rPID|||p1^^^HOSP\rOBR||O1|F1||||202601150800\rOBX|1|NM|718-7^Hb^LN||13.5|g/dL^^UCUM|||||F\r",
+        "MSH|^~\\&|EHR|NORTH|J|H|202601151130||RAS^O17|2|P|2.5.1\rPID|||p1\rORC|RE|P1\rRXA|0|2|202601150800|202601150930|1^x^RXNORM|1500|mg\rRXR|IV\r",
+        "MSH|^~\\&|EHR|NORTH|J|H|||RDE^O11|3|P|2.5.1\rPID|||p1\rORC|NW|P1\rRXE||1^x^RXNORM|5||mg\rTQ1|||Q12H||||20260115\r",
+    ];
+
+    fn receiver() -> Arc<Receiver> {
+        let inbox = Inbox::new(
+            Arc::new(MemoryLog::new()),
+            Arc::new(MemoryStore::new()),
+            SignedDuration::from_hours(24),
+        );
+        Receiver::new(Hl7v2Settings::default(), TimeZone::UTC, Arc::new(inbox))
+    }
+
+    #[test]
+    fn these_are_taken() {
+        let receiver = receiver();
+        for message in MESSAGES {
+            let answer = receiver.receive(message.as_bytes(), Timestamp::now()).unwrap();
+            assert!(answer.contains("MSA|AA|"), "{answer}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_changed_in_a_message_it_is_answered(
+            which in 0..MESSAGES.len(),
+            changes in prop::collection::vec(
+                (any::<prop::sample::Index>(), prop_oneof![Just(b'|'), Just(b'^'), Just(b'&'), Just(b'~'), Just(b'\r'), Just(0xc3), any::<u8>()], any::<bool>()),
+                1..6,
+            ),
+        ) {
+            let mut bytes = MESSAGES[which].as_bytes().to_vec();
+            for (at, byte, insert) in changes {
+                let at = at.index(bytes.len());
+                if insert { bytes.insert(at, byte) } else { bytes[at] = byte }
+            }
+            if let Some(answer) = receiver().receive(&bytes, Timestamp::now()) {
+                prop_assert!(answer.starts_with("MSH") && answer.contains("MSA"));
+                prop_assert!(Message::parse(&answer).is_ok(), "{}", answer);
+            }
+        }
+    }
+}

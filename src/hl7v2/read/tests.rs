@@ -33,7 +33,7 @@ fn result(obx: &str) -> Value {
 
 #[test]
 fn a_result_becomes_an_observation() {
-    let mut found = result("OBX|1|NM|718-7^Hb^LN^HB^Hemoglobin^99LAB||13.50|g/dL^^UCUM|||||F");
+    let mut found = result("OBX|1|NM|718-7^Hb^LN^HB^Hemoglobin^99LAB||13.5|g/dL^^UCUM|||||F");
     assert!(found["id"].as_str().unwrap().starts_with("hl7v2-"));
     found["id"] = json!("x");
     let expected = json!({
