@@ -149,7 +149,10 @@ fn inbox(one: &Arc<Database>, two: &Arc<Database>) {
     assert_eq!(first.take(message(b"a"), now), Ok(Taken::New));
     assert_eq!(second.take(message(b"a"), now), Ok(Taken::Again));
     assert_eq!(second.take(message(b"b"), now), Err(Refused::Reused));
-    assert_eq!(second.of("north", "patient-canary", now).unwrap(), std::slice::from_ref(&fact));
+    assert_eq!(
+        second.of("north", "patient-canary", now).unwrap(),
+        std::slice::from_ref(&fact)
+    );
     assert_eq!(second.forget("north", "patient-canary"), Ok(true));
     assert!(first.of("north", "patient-canary", now).unwrap().is_empty());
     first.restore(now).unwrap();
