@@ -140,20 +140,9 @@ pub fn request(
     rxr: Option<&Seg<'_, '_>>,
 ) -> Result<Fact, Problem> {
     let [by, number_of_order, namespace] = order(orc)?;
-    let status = match (orc.raw(1), orc.raw(5)) {
-        ("CA" | "OC" | "CR" | "UA", _) => "cancelled",
-        ("DC" | "OD" | "DR" | "DF", _) => "stopped",
-        ("HD" | "OH" | "HR", _) => "on-hold",
-        (_, "CM") => "completed",
-        (
-            "NW" | "OK" | "XO" | "XX" | "XR" | "RP" | "RO" | "RQ" | "RU" | "RE" | "RL" | "OE" | "OR" | "SC" | "SN"
-            | "NA" | "PA" | "CH" | "RF" | "AF",
-            _,
-        ) => "active",
-        _ => {
-            let text = "the order control is none that is read here (docs/integration/hl7v2.md lists them)";
-            return Err(Problem::wrong(103, ("ORC", orc.number, 1), text));
-        }
+    let Some(status) = status(orc.raw(1), orc.raw(5)) else {
+        let text = "the order control is none that is read here (docs/integration/hl7v2.md lists them)";
+        return Err(Problem::wrong(103, ("ORC", orc.number, 1), text));
     };
     let Some((_, drug)) = drug(context, rxe, 2) else {
         return Err(Problem::field(rxe, "RXE", 2, "the code of the drug is missing"));
@@ -208,6 +197,24 @@ pub fn request(
         id,
         at: context.written,
         resource: Some(resource),
+    })
+}
+
+/// What an order control makes of its order, or where it goes on, its status (ORC-5, table 0038).
+fn status(control: &str, status: &str) -> Option<&'static str> {
+    Some(match control {
+        "CA" | "OC" | "CR" | "UA" => "cancelled",
+        // Another order takes the place of a replaced one, under a control of its own (RO).
+        "DC" | "OD" | "DR" | "RP" | "RQ" | "RU" => "stopped",
+        "HD" | "OH" | "HR" => "on-hold",
+        "NW" | "OK" | "XO" | "XX" | "XR" | "RO" | "RE" | "RL" | "OE" | "OR" | "SC" | "RF" | "AF" => match status {
+            "CM" => "completed",
+            "CA" => "cancelled",
+            "DC" | "RP" => "stopped",
+            "HD" => "on-hold",
+            _ => "active",
+        },
+        _ => return None,
     })
 }
 
@@ -294,6 +301,25 @@ fn often(pattern: &str) -> Option<(u32, u32, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_order_that_was_replaced_or_is_no_longer_given_is_not_active() {
+        for (control, of, expected) in [
+            ("NW", "", Some("active")),
+            ("RO", "", Some("active")),
+            ("RP", "", Some("stopped")),
+            ("RU", "IP", Some("stopped")),
+            ("SC", "CM", Some("completed")),
+            ("SC", "DC", Some("stopped")),
+            ("SC", "IP", Some("active")),
+            ("HD", "", Some("on-hold")),
+            ("DF", "", None),
+            ("PA", "", None),
+            ("", "", None),
+        ] {
+            assert_eq!(status(control, of), expected, "{control} {of}");
+        }
+    }
 
     #[test]
     fn repeat_patterns() {

@@ -28,7 +28,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 const WITHIN: Duration = Duration::from_secs(30);
 /// How often is looked whether something is to be forgotten.
 const PRUNE: Duration = Duration::from_secs(24 * 3600);
-/// Whether the system has no more file handles, say: not at once again.
+/// After a connection could not be accepted, because there are no more file handles, say.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What takes messages.
@@ -50,23 +50,21 @@ impl Receiver {
     pub fn receive(&self, bytes: &[u8], now: Timestamp) -> Option<String> {
         let text = match decoded(bytes) {
             Ok(text) => text,
-            Err(problem) => {
-                // The header of what cannot be read may be readable, so that the sender learns which message it was.
-                let text = String::from_utf8_lossy(bytes);
-                let head = text.split(['\r', '\n']).next().unwrap_or_default();
-                return self.answered(Message::parse(head).ok().as_ref(), &Verdict::Refused(problem), now);
-            }
+            Err(problem) => return self.unread(&String::from_utf8_lossy(bytes), problem, now),
         };
         match Message::parse(&text) {
             Ok(message) => {
                 let verdict = self.judge(&message, bytes, now);
                 self.answered(Some(&message), &verdict, now)
             }
-            Err(problem) => {
-                let head = text.split(['\r', '\n']).next().unwrap_or_default();
-                self.answered(Message::parse(head).ok().as_ref(), &Verdict::Refused(problem), now)
-            }
+            Err(problem) => self.unread(&text, problem, now),
         }
+    }
+
+    /// The answer to what cannot be read: its header may be readable, so that the sender learns which message it was.
+    fn unread(&self, text: &str, problem: Problem, now: Timestamp) -> Option<String> {
+        let head = text.split(['\r', '\n']).next().unwrap_or_default();
+        self.answered(Message::parse(head).ok().as_ref(), &Verdict::Refused(problem), now)
     }
 
     fn answered(&self, message: Option<&Message<'_>>, verdict: &Verdict, now: Timestamp) -> Option<String> {

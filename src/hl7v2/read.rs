@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::Value;
 
 use super::{
@@ -15,6 +15,9 @@ use crate::store::inbox::Fact;
 
 #[cfg(test)]
 mod tests;
+
+/// How far a sender's clock may be ahead.
+const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +88,14 @@ pub fn header(message: &Message<'_>, zone: &TimeZone, accept_tests: bool, now: T
     let written = match msh.text(7, 1) {
         None => now,
         Some(text) => match time(&text, zone) {
+            // A time to come would stand above every correction until then.
+            Some((_, Some(at))) if at.duration_since(now) > AHEAD => {
+                return Err(Problem::reject(
+                    102,
+                    7,
+                    "the message is of a time that is still to come",
+                ));
+            }
             Some((_, Some(at))) => at,
             _ => {
                 return Err(Problem::reject(

@@ -16,6 +16,10 @@ pub fn result(context: &Context<'_>, order: &Seg<'_, '_>, obx: &Seg<'_, '_>) -> 
     let Some(code) = obx.repeats(3).next().and_then(|field| context.concept(&field)) else {
         return Err(Problem::field(obx, "OBX", 3, "the code of the observation is missing"));
     };
+    // Documents and pointers to them.
+    if matches!(obx.raw(2), "ED" | "RP") {
+        return Ok(None);
+    }
     let status = match obx.raw(11) {
         // Not there yet, or a question of the order.
         "I" | "O" | "N" => return Ok(None),
@@ -44,15 +48,9 @@ pub fn result(context: &Context<'_>, order: &Seg<'_, '_>, obx: &Seg<'_, '_>) -> 
     };
     let by = if field == 3 { "filler" } else { "placer" };
     let namespace = order.text(field, 2).unwrap_or_default();
-    let universal = obx.repeats(3).next();
-    let universal = |component| {
-        universal
-            .as_ref()
-            .and_then(|field| field.text(component))
-            .unwrap_or_default()
-    };
-    let (code_id, system) = (universal(1), universal(3));
-    let code_id = if code_id.is_empty() { universal(2) } else { code_id };
+    let written = |component| obx.text(3, component);
+    let code_id = written(1).or_else(|| written(2)).unwrap_or_default();
+    let system = written(3).unwrap_or_default();
     let sub = obx.text(4, 1).unwrap_or_default();
     let id = context.id(&["result", by, &order_number, &namespace, &code_id, &system, &sub]);
     let Some(status) = status else {
@@ -77,11 +75,9 @@ pub fn result(context: &Context<'_>, order: &Seg<'_, '_>, obx: &Seg<'_, '_>) -> 
     let mut observation = json!({
         "resourceType": "Observation", "id": id, "status": status, "code": code, "effectiveDateTime": at,
     });
-    match value(context, obx)? {
-        Some((element, value)) => observation[element] = value,
-        // A value that is taken back may be left out.
-        None if matches!(status, "cancelled" | "entered-in-error") => {}
-        None => return Ok(None),
+    // Without one it takes the place of a value that was said before: whoever reads it says that there is none.
+    if let Some((element, value)) = value(context, obx)? {
+        observation[element] = value;
     }
     Ok(Some(Fact {
         id,
@@ -135,8 +131,6 @@ fn value(context: &Context<'_>, obx: &Seg<'_, '_>) -> Result<Option<(&'static st
         },
         "CWE" | "CE" | "CNE" | "CF" => context.concept(&first).map(|concept| ("valueCodeableConcept", concept)),
         "" | "ST" | "TX" | "FT" => text.map(as_text),
-        // Documents and pointers to them.
-        "ED" | "RP" => None,
         _ => text.map(|text| ("valueString", json!(text))),
     })
 }

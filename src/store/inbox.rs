@@ -58,6 +58,13 @@ pub struct Fact {
     pub resource: Option<Value>,
 }
 
+/// A fact where it is found.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Known {
+    received: Timestamp,
+    fact: Fact,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Body {
     patient: String,
@@ -154,7 +161,7 @@ fn number_key(tenant: &str, id: &str) -> TwinKey {
 }
 
 impl Inbox {
-    /// Over the stores; facts are kept for so long after their message.
+    /// Over the stores; facts are kept for so long after their message came.
     #[must_use]
     pub fn new(log: Arc<InboxLog>, twins: Arc<dyn TwinStore>, keep: SignedDuration) -> Self {
         Self {
@@ -204,7 +211,7 @@ impl Inbox {
             content: content.clone(),
             body: json!(body),
         })?;
-        self.find(message.tenant, body, now)?;
+        self.find(message.tenant, body, now, now)?;
         self.noted(&key, &content)?;
         Ok(Taken::New)
     }
@@ -222,24 +229,28 @@ impl Inbox {
         }
     }
 
-    /// Puts facts where they are found.
-    fn find(&self, tenant: &str, said: Body, now: Timestamp) -> Result<(), Refused> {
+    /// Puts facts where they are found, and takes away what is too old.
+    fn find(&self, tenant: &str, said: Body, received: Timestamp, now: Timestamp) -> Result<(), Refused> {
         let key = facts_key(tenant, &said.patient);
         for _ in 0..TRIES {
             let (revision, mut facts) = self.known(&key)?;
             let before = facts.clone();
             for fact in &said.facts {
-                match facts.iter_mut().find(|known| known.id == fact.id) {
-                    Some(known) if known.at > fact.at => {}
-                    Some(known) => known.clone_from(fact),
-                    None => facts.push(fact.clone()),
+                let new = Known {
+                    received,
+                    fact: fact.clone(),
+                };
+                match facts.iter_mut().find(|known| known.fact.id == fact.id) {
+                    Some(known) if known.fact.at > fact.at => {}
+                    Some(known) => *known = new,
+                    None => facts.push(new),
                 }
             }
-            facts.retain(|fact| now.duration_since(fact.at) <= self.keep);
+            facts.retain(|known| self.is_kept(known, now));
             if facts == before {
                 return Ok(());
             }
-            facts.sort_by_key(|fact| fact.at);
+            facts.sort_by_key(|known| known.fact.at);
             let payload = self.payload(&mut facts)?;
             match self.twins.put(&key, revision, &payload) {
                 Ok(_) => return Ok(()),
@@ -252,8 +263,12 @@ impl Inbox {
         ))
     }
 
+    fn is_kept(&self, known: &Known, now: Timestamp) -> bool {
+        now.duration_since(known.received) <= self.keep
+    }
+
     /// As many of the newest as there is room for.
-    fn payload(&self, facts: &mut Vec<Fact>) -> Result<Vec<u8>, Refused> {
+    fn payload(&self, facts: &mut Vec<Known>) -> Result<Vec<u8>, Refused> {
         let mut most = FACTS;
         loop {
             facts.drain(..facts.len().saturating_sub(most));
@@ -265,7 +280,7 @@ impl Inbox {
         }
     }
 
-    fn known(&self, key: &TwinKey) -> Result<(Option<Revision>, Vec<Fact>), StoreError> {
+    fn known(&self, key: &TwinKey) -> Result<(Option<Revision>, Vec<Known>), StoreError> {
         let Some(stored) = self.twins.get(key)? else {
             return Ok((None, Vec::new()));
         };
@@ -280,8 +295,8 @@ impl Inbox {
     /// [`StoreError`] when the store fails.
     pub fn of(&self, tenant: &str, patient: &str, now: Timestamp) -> Result<Vec<Fact>, StoreError> {
         let (_, mut facts) = self.known(&facts_key(tenant, patient))?;
-        facts.retain(|fact| fact.resource.is_some() && now.duration_since(fact.at) <= self.keep);
-        Ok(facts)
+        facts.retain(|known| known.fact.resource.is_some() && self.is_kept(known, now));
+        Ok(facts.into_iter().map(|known| known.fact).collect())
     }
 
     /// Notes the number under which messages speak of a patient whose id is another: for who asks by the id to forget.
@@ -377,16 +392,16 @@ impl Inbox {
                 return;
             }
             let body = serde_json::from_value::<Option<Body>>(record.body).ok().flatten();
-            let found = body.map_or(Ok(()), |body| self.find(&record.tenant, body, now));
+            let found = body.map_or(Ok(()), |body| self.find(&record.tenant, body, record.received, now));
             let key = message_key(&record.tenant, &record.message);
-            failed = found.and_then(|()| self.noted(&key, &record.content)).err();
+            match found.and_then(|()| self.noted(&key, &record.content)) {
+                // A number that was used twice before either was acknowledged: both are found, one of them bears it.
+                Ok(()) | Err(Refused::Reused) => {}
+                Err(why) => failed = Some(why.to_string()),
+            }
         });
         shown.map_err(|e| e.to_string())?;
-        match failed {
-            // The same number twice, from two servers at one moment: both were not acknowledged as one.
-            None | Some(Refused::Reused) => Ok(()),
-            Some(why) => Err(why.to_string()),
-        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Forgets what is older than it is to be kept.
@@ -411,7 +426,7 @@ impl Inbox {
                 patient,
                 facts: Vec::new(),
             };
-            self.find(&tenant, nothing, now).map_err(|e| e.to_string())?;
+            self.find(&tenant, nothing, now, now).map_err(|e| e.to_string())?;
         }
         for key in keys {
             self.twins.remove(&key).map_err(|e| e.to_string())?;

@@ -133,8 +133,6 @@ fn listening(settings: &mut Settings) {
     settings.clock.as_of = AsOf::try_from(ANCHOR.to_owned()).unwrap();
     settings.hl7v2.listen = Some("127.0.0.1:0".parse().unwrap());
     settings.hl7v2.authority = Some("HOSP".to_owned());
-    // The sample patients are of some day; the messages about them are kept from that day on.
-    settings.hl7v2.keep_days = 3650;
 }
 
 fn without(record: &Value) -> Value {
@@ -389,7 +387,7 @@ impl Alone {
         let (http, hl7v2) = (free(), free());
         let file = folder.join("settings.toml");
         let text = format!(
-            "[http]\nlisten = \"{http}\"\n[auth]\nrequired = false\n[store]\ndirectory = {:?}\n[hl7v2]\nlisten = \"{hl7v2}\"\nkeep_days = 3650\n",
+            "[http]\nlisten = \"{http}\"\n[auth]\nrequired = false\n[store]\ndirectory = {:?}\n[hl7v2]\nlisten = \"{hl7v2}\"\n",
             folder.join("data")
         );
         std::fs::write(&file, text).unwrap();

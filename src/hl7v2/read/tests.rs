@@ -82,11 +82,12 @@ fn values_of_every_kind() {
         assert_eq!(found[element], value, "{kind} {written}");
         assert_eq!(found["code"], json!({ "text": "x" }), "an unknown system is no system");
     }
-    for nothing in [
-        "OBX|1|NM|X||||||||F",
-        "OBX|1|ED|X||^text^^Base64^AA||||||F",
-        "OBX|1|NM|X||5||||||I",
-    ] {
+    let empty = result("OBX|1|NM|X^x^LN||\"\"|mg|||||C");
+    assert_eq!(
+        (&empty["status"], empty.get("valueQuantity")),
+        (&json!("corrected"), None)
+    );
+    for nothing in ["OBX|1|ED|X||^text^^Base64^AA||||||F", "OBX|1|NM|X||5||||||I"] {
         assert!(
             resources("ORU^R01", &["OBR||O1|F1||||202601150800", nothing]).is_empty(),
             "{nothing}"

@@ -167,3 +167,29 @@ fn what_is_too_large_for_the_log_is_told_apart_from_what_may_be_tried_again() {
         Ok(Taken::New)
     );
 }
+
+#[test]
+fn a_number_in_the_log_twice_hides_nothing_that_comes_after() {
+    let (log, twins) = stores();
+    let record = |message: &str, value: i64| InboxRecord {
+        received: at(0),
+        tenant: "north".to_owned(),
+        message: message.to_owned(),
+        content: value.to_string(),
+        body: json!({ "patient": "patient-canary", "facts": [fact(&value.to_string(), 0, value)] }),
+    };
+    log.append_all(&[record("a", 1), record("a", 2), record("b", 3)])
+        .unwrap();
+    let inbox = Inbox::new(log, twins, KEEP);
+    inbox.restore(at(1)).unwrap();
+    assert_eq!(inbox.of("north", "patient-canary", at(1)).unwrap().len(), 3);
+}
+
+#[test]
+fn what_was_written_long_ago_counts_from_its_arrival() {
+    let (log, twins) = stores();
+    let inbox = Inbox::new(log, twins, KEEP);
+    inbox.take(message("a", "a", vec![fact("x", -5000, 1)]), at(0)).unwrap();
+    assert_eq!(inbox.of("north", "patient-canary", at(20)).unwrap().len(), 1);
+    assert!(inbox.of("north", "patient-canary", at(30)).unwrap().is_empty());
+}
